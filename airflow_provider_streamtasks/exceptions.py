@@ -1,0 +1,236 @@
+"""
+What can go wrong at Stream.
+
+::
+
+    StreamException
+    ├── StreamConfigurationError     the Airflow connection cannot be used as it is
+    ├── StreamApiException           Stream answered, and it was an error (or not an answer at all)
+    │   └── StreamRateLimitException the budget of the endpoint is spent (429)
+    ├── StreamTransportException     no answer: refused, reset, timed out, TLS, DNS
+    │   └── StreamTaskTimeout        the wait's own deadline passed; the Stream tasks may still run
+    └── StreamTaskException          Stream says that the Stream task failed
+
+Names and fields are those of Stream's official SDK, so Stream's documentation applies. None of them is an
+``AirflowException``: a deferred sensor with ``soft_fail`` turns those into a skip, and an outage of Stream
+must not look like one.
+
+Every exception survives pickling and :meth:`StreamException.to_dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class StreamException(Exception):
+    """
+    Base of everything that this provider raises about Stream.
+
+    :param message: what happened
+    :param hint: what to do about it; empty where there is nothing to add
+    :param fields: what subclasses add. Each becomes an attribute of the same name.
+    """
+
+    message: str
+    hint: str
+
+    def __init__(self, message: str = "", *, hint: str = "", **fields: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(message=message, hint=hint, **fields)
+
+    def __str__(self) -> str:
+        return f"{self.describe().rstrip('.')}. {self.hint}" if self.hint else self.describe()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.fields())
+
+    def describe(self) -> str:
+        """Return in words what happened, without the hint."""
+        return self.message
+
+    def fields(self) -> dict[str, Any]:
+        """Return the keyword arguments that make this exception again, as plain JSON values."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the class name and the fields, as a trigger event carries them."""
+        return {"exception": type(self).__name__, **self.fields()}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> StreamException:
+        """Return the exception that :meth:`to_dict` described."""
+        fields = dict(data)
+        return _BY_NAME.get(fields.pop("exception", ""), StreamException)(**fields)
+
+
+class StreamConfigurationError(StreamException, ValueError):
+    """The Airflow connection lacks something or holds something that is not allowed."""
+
+
+class StreamApiException(StreamException):
+    """
+    Stream answered with an error, or with something that is no answer of Stream's at all.
+
+    :param status_code: the HTTP status, such as 404
+    :param code: Stream's own error code, such as 16 for "does not exist"; 0 where the body had none
+    :param message: Stream's message
+    :param exception_fields: name of a request field -> what is wrong with it
+    :param unrecoverable: Stream says that the same request will never succeed
+    :param more_info: address of Stream's page on the error
+    :param details: Stream's numeric details
+    :param raw_response_body: the beginning of the body as it came
+    """
+
+    status_code: int
+    code: int
+    exception_fields: dict[str, str]
+    unrecoverable: bool
+    more_info: str
+    details: list[Any]
+    raw_response_body: str
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status_code: int,
+        code: int = 0,
+        exception_fields: Mapping[str, str] | None = None,
+        unrecoverable: bool = False,
+        more_info: str = "",
+        details: Sequence[Any] = (),
+        raw_response_body: str = "",
+        **fields: Any,
+    ) -> None:
+        super().__init__(
+            message,
+            status_code=status_code,
+            code=code,
+            exception_fields=dict(exception_fields or {}),
+            unrecoverable=unrecoverable,
+            more_info=more_info,
+            details=list(details),
+            raw_response_body=raw_response_body,
+            **fields,
+        )
+
+    def describe(self) -> str:
+        """Return the status, Stream's code and message, and the fields of the request that were wrong."""
+        text = f"Stream answered {self.status_code}"
+        if self.code:
+            text += f", code {self.code}"
+        text += f": {self.message}"
+        if self.exception_fields:
+            text += " (" + "; ".join(f"{k}: {v}" for k, v in self.exception_fields.items()) + ")"
+        return text
+
+
+class StreamRateLimitException(StreamApiException):
+    """
+    The budget of the endpoint is spent.
+
+    :param retry_after: seconds until Stream takes requests again; ``None`` where the answer does not say
+    """
+
+    retry_after: float | None
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None, **fields: Any) -> None:
+        super().__init__(message, retry_after=retry_after, **fields)
+
+
+class StreamTransportException(StreamException):
+    """
+    No answer came.
+
+    :param error_type: ``connection_refused``, ``connection_reset``, ``timeout``, ``dns_failure``,
+        ``tls_handshake_failed`` or ``unknown``
+    :param request_sent: whether Stream may have received the request. False only where it certainly did not.
+    """
+
+    error_type: str
+    request_sent: bool
+
+    def __init__(
+        self, message: str = "", *, error_type: str = "unknown", request_sent: bool = True, **fields: Any
+    ) -> None:
+        super().__init__(message, error_type=error_type, request_sent=request_sent, **fields)
+
+
+class StreamTaskTimeout(StreamTransportException):
+    """
+    The deadline of a wait passed before Stream finished.
+
+    :param task_ids: the Stream tasks that were not finished; they may still run
+    """
+
+    task_ids: list[str]
+
+    def __init__(self, message: str = "", *, task_ids: Sequence[str], **fields: Any) -> None:
+        super().__init__(message, **{"error_type": "timeout", **fields}, task_ids=list(task_ids))
+
+
+class StreamTaskException(StreamException):
+    """
+    Stream says that a Stream task failed, or that items inside it did.
+
+    :param task_id: the Stream task; the first one where several failed
+    :param error_type: Stream's type of the error; ``unknown`` where Stream gave none,
+        ``partial_failure`` where the Stream task completed but items inside it failed
+    :param description: Stream's description
+    :param stack_trace: Stream's stack trace, or an empty string
+    :param version: the version of Stream's backend, or an empty string
+    :param task_ids: every Stream task of this wait that failed
+    :param failed_items: item -> reason, where Stream names the items
+    """
+
+    task_id: str
+    error_type: str
+    description: str
+    stack_trace: str
+    version: str
+    task_ids: list[str]
+    failed_items: dict[str, str]
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        task_id: str,
+        error_type: str = "unknown",
+        description: str = "",
+        stack_trace: str = "",
+        version: str = "",
+        task_ids: Sequence[str] = (),
+        failed_items: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(
+            message,
+            task_id=task_id,
+            error_type=error_type,
+            description=description,
+            stack_trace=stack_trace,
+            version=version,
+            task_ids=list(task_ids) or [task_id],
+            failed_items=dict(failed_items or {}),
+            **fields,
+        )
+
+
+_BY_NAME: dict[str, type[StreamException]] = {
+    cls.__name__: cls
+    for cls in (
+        StreamConfigurationError,
+        StreamApiException,
+        StreamRateLimitException,
+        StreamTransportException,
+        StreamTaskTimeout,
+        StreamTaskException,
+    )
+}
+
+
+def _rebuild(cls: type[StreamException], fields: dict[str, Any]) -> StreamException:
+    return cls(**fields)

@@ -1,0 +1,1 @@
+"""Stream's protocol as pure code: no I/O, no clock, no sleep, no Airflow."""

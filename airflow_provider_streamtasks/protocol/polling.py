@@ -1,0 +1,293 @@
+"""
+Waiting for Stream tasks: when to look next, and what each answer means for the wait.
+
+A :class:`Wait` is told what came and when; it says what to ask next and how the wait ended. It holds no clock
+and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide alike by construction.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from math import sqrt
+from zlib import crc32
+
+from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
+from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+
+UNKNOWN_TASK_GRACE = 30.0
+"""Seconds after a wait began in which an unknown Stream task is waited for: Stream reads its writes late."""
+
+ERRORS_ONLY_LIMIT = 5 * 60.0
+"""Seconds of nothing but errors after which a wait gives up."""
+
+GROWTH = 0.5
+"""Delay per square root of age, which spends polls where they shorten waits most."""
+
+
+class Outcome(str, Enum):
+    """How a wait ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitTerms:
+    """
+    For how long to wait, and how often to look.
+
+    :param timeout: seconds to wait. Each Stream task is looked at once in any case.
+    :param poll_interval: seconds between two looks at a Stream task at least
+    :param max_wait: seconds between two looks at most, unless ``poll_interval`` is longer or Stream asks for
+        more
+    :param keep_on_errors: never give up because of errors (a sensor's ``silent_fail``)
+    """
+
+    timeout: float = 60.0
+    poll_interval: float = 1.0
+    max_wait: float = 30.0
+    keep_on_errors: bool = False
+
+    def delay(self, age: float) -> float:
+        """Return the seconds until the next look at what has been waited for ``age`` seconds."""
+        return max(self.poll_interval, min(self.max_wait, GROWTH * sqrt(max(0.0, age))))
+
+    def delay_after_errors(self, count: int, age: float) -> float:
+        """Return the seconds until the next look after ``count`` errors in a row."""
+        return max(self.delay(age), min(self.max_wait, self.poll_interval * 2.0 ** min(count, 30)))
+
+
+class Wait:
+    """
+    The wait for one or more Stream tasks.
+
+    It is over when every Stream task is finished, or the deadline has passed, or one look met an error that
+    will not pass. A failed Stream task does not end the wait for the others: whoever is told of a failure is
+    told of all of them.
+
+    :param task_ids: the Stream tasks; one that stands there twice is polled once
+    :param terms: for how long to wait, and how often to look
+    :param started_at: Unix time at which the wait began, maybe in another process
+    :param errors_since: Unix time since when there were only errors, where another process has seen them
+    """
+
+    def __init__(
+        self,
+        task_ids: Iterable[str],
+        terms: WaitTerms,
+        started_at: float,
+        *,
+        errors_since: float | None = None,
+    ) -> None:
+        self.task_ids = list(task_ids)
+        self.terms = terms
+        self.started_at = started_at
+        self.errors_since = errors_since
+        self.error: StreamException | None = None
+        self._open = dict.fromkeys(self.task_ids, 0)  # Stream task -> errors in a row
+        self._looks = 0
+        self._due = [(started_at, task_id) for task_id in self._open]
+        self._finished: dict[str, StreamTask] = {}
+        self._expired: list[str] = []
+        self._strange_statuses: set[str] = set()
+
+    @property
+    def deadline(self) -> float:
+        """Unix time after which no Stream task is waited for, in whichever process."""
+        return self.started_at + self.terms.timeout
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.outcome is not None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the wait ended; ``None`` while it goes on."""
+        if self.error is not None:
+            return Outcome.ERROR
+        if self._open:
+            return None
+        if any(task.failed for task in self._finished.values()):
+            return Outcome.FAILED
+        return Outcome.TIMED_OUT if self._expired else Outcome.COMPLETED
+
+    @property
+    def open_task_ids(self) -> list[str]:
+        """The Stream tasks that are not known to be finished."""
+        return [*self._open, *self._expired]
+
+    def due(self, now: float) -> list[str]:
+        """Return the Stream tasks to look at now, and count them as looked at."""
+        looks = []
+        while self._due and self._due[0][0] <= now:
+            looks.append(heapq.heappop(self._due)[1])
+        return looks
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until something is due; never past the deadline, and 0 when the wait is over."""
+        if self.over or not self._due:
+            return 0.0
+        return max(0.0, self._due[0][0] - now)
+
+    def observe(self, task_id: str, answer: StreamTask | StreamException, now: float) -> str | None:
+        """
+        Take in what a look at a Stream task brought.
+
+        :param answer: the Stream task, or why there is none
+        :param now: Unix time of the answer
+        :return: what deserves a line in the log, or ``None``
+        """
+        if task_id not in self._open:
+            return None
+        note = None
+        if isinstance(answer, StreamTask):
+            self.errors_since = None
+            self._open[task_id] = 0
+            if answer.finished:
+                del self._open[task_id]
+                self._finished[task_id] = answer
+                return describe_failure(answer) if answer.failed else None
+            delay = self.terms.delay(now - self.started_at)
+            if not answer.status_known and answer.status not in self._strange_statuses:
+                self._strange_statuses.add(answer.status)
+                note = f"Stream task {task_id} has the unknown status {answer.status!r}: waiting on"
+        elif is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
+            delay = self.terms.delay(now - self.started_at)
+        elif is_passing(answer) or self.terms.keep_on_errors:
+            delay, note = self._after_error(task_id, answer, now)
+        else:
+            self.error = answer
+            return None
+        if self.error is None:
+            self._look_again(task_id, delay, now)
+        return note
+
+    def result(self) -> list[StreamTask]:
+        """
+        Return the Stream tasks in the order in which they were given, each completed.
+
+        :raises StreamTaskException: if one failed
+        :raises StreamTaskTimeout: if the deadline passed
+        :raises StreamException: the error that ended the wait
+        """
+        if self.error is not None:
+            raise self.error
+        finished = [self._finished[task_id] for task_id in self.task_ids if task_id in self._finished]
+        return conclude(finished, self.open_task_ids, self.terms.timeout)
+
+    def _after_error(self, task_id: str, error: StreamException, now: float) -> tuple[float, str | None]:
+        if self.errors_since is None:
+            self.errors_since = now
+        self._open[task_id] += 1
+        if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
+            self.error = error
+        delay = self.terms.delay_after_errors(self._open[task_id], now - self.started_at)
+        asked = asked_pause(error)
+        if asked is not None:
+            # Whoever was sent away comes back spread out, not all in the same moment.
+            delay = max(delay, asked + self._spread(task_id) * min(10.0, asked))
+        first = self._open[task_id] == 1
+        return delay, f"Looking at Stream task {task_id} failed, waiting on: {error}" if first else None
+
+    def _look_again(self, task_id: str, delay: float, now: float) -> None:
+        if now >= self.deadline:
+            del self._open[task_id]
+            self._expired.append(task_id)
+            return
+        jitter = 0.9 + 0.2 * self._spread(task_id)
+        heapq.heappush(self._due, (min(now + delay * jitter, self.deadline), task_id))
+
+    def _spread(self, task_id: str) -> float:
+        # From 0 to 1, other for each Stream task and look, and the same again when a test runs again.
+        self._looks += 1
+        return crc32(f"{task_id} {self._looks}".encode()) / 2**32
+
+
+def conclude(finished: list[StreamTask], open_task_ids: Sequence[str], seconds: float) -> list[StreamTask]:
+    """
+    Return the Stream tasks of a wait, if all is well.
+
+    :param finished: those that are completed or failed
+    :param open_task_ids: those that were not finished when the wait ended
+    :param seconds: how long they were waited for
+    :raises StreamTaskException: if one failed
+    :raises StreamTaskTimeout: if one was not finished
+    """
+    if failed := [task for task in finished if task.failed]:
+        raise failure(failed, open_task_ids)
+    if open_task_ids:
+        raise timed_out(open_task_ids, seconds)
+    return finished
+
+
+def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> StreamTaskException:
+    """
+    Return the exception for Stream tasks that failed.
+
+    :param tasks: the failed ones, at least one
+    :param still_open: others of the same wait that were not finished when it ended
+    """
+    first, error = tasks[0], tasks[0].error or TaskError()
+    lines = [describe_failure(task) for task in tasks]
+    if still_open:
+        lines.append(f"Not finished when the wait ended: {in_words(still_open)}")
+    return StreamTaskException(
+        "\n".join(lines),
+        task_id=first.task_id,
+        error_type=error.type,
+        description=error.description,
+        stack_trace=error.stack_trace,
+        version=error.version,
+        task_ids=[task.task_id for task in tasks],
+    )
+
+
+def partial_failure(failed_items: Mapping[str, str], task_ids: Sequence[str]) -> StreamTaskException:
+    """
+    Return the exception for items that failed although Stream completed the work.
+
+    :param failed_items: item -> reason, at least one
+    :param task_ids: the Stream tasks that they belong to; none where Stream did the work at once
+    """
+    named = ", ".join(f"{item} ({reason})" for item, reason in list(failed_items.items())[:10])
+    more = f" and {len(failed_items) - 10} more" if len(failed_items) > 10 else ""
+    text = f"{len(failed_items)} item{'s' * (len(failed_items) != 1)} failed: {named}{more}"
+    return StreamTaskException(
+        f"Stream completed {in_words(task_ids) if task_ids else 'the request'}, but {text}",
+        task_id=task_ids[0] if task_ids else "",
+        error_type="partial_failure",
+        description=text,
+        task_ids=task_ids,
+        failed_items=failed_items,
+    )
+
+
+def timed_out(task_ids: Sequence[str], seconds: float) -> StreamTaskTimeout:
+    """Return the exception for Stream tasks that were not finished after ``seconds``."""
+    return StreamTaskTimeout(
+        f"Stream did not finish {in_words(task_ids)} within {seconds:.10g} s. Stream goes on with "
+        f"{'it' if len(task_ids) == 1 else 'them'}: waiting ended, not the work.",
+        task_ids=task_ids,
+    )
+
+
+def describe_failure(task: StreamTask) -> str:
+    """Return one line on why a Stream task failed."""
+    error = task.error or TaskError()
+    what = f"{error.type}: {error.description}" if error.description else error.type
+    return f"Stream task {task.task_id} {task.status}: {what}"
+
+
+def in_words(task_ids: Sequence[str]) -> str:
+    """Name Stream tasks in a sentence: all of a few, the first ones of many."""
+    if len(task_ids) == 1:
+        return f"the Stream task {task_ids[0]}"
+    more = f" and {len(task_ids) - 10} more" if len(task_ids) > 10 else ""
+    return f"{len(task_ids)} Stream tasks: {', '.join(task_ids[:10])}{more}"

@@ -1,0 +1,208 @@
+"""A Stream task as ``GetTask`` tells of it: its status, its result, the items inside it that failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.protocol.errors import read_body
+from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
+
+_COMPLETED = "completed"
+_FAILED = frozenset({"failed", "error"})
+"""Stream docs: ``failed``. A maintainer of Stream once named ``error`` instead, so both count."""
+_OPEN = frozenset({"pending", "waiting", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """Why a Stream task failed, in Stream's words."""
+
+    type: str = "unknown"
+    description: str = ""
+    stack_trace: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTask:
+    """
+    One Stream task, as one poll saw it.
+
+    :param task_id: its id, which is opaque
+    :param status: Stream's word for where it stands
+    :param result: what it produced; ``None`` until it is completed, and where Stream gives none
+    :param error: why it failed, or ``None``
+    :param created_at: Unix time in seconds, or ``None`` where Stream did not say
+    :param updated_at: Unix time in seconds, or ``None``
+    """
+
+    task_id: str
+    status: str
+    # A result may hold a signed URL, which must not come into a log by way of a repr.
+    result: Any = field(default=None, repr=False)
+    error: TaskError | None = None
+    created_at: float | None = None
+    updated_at: float | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Whether the Stream task ended well, as a whole."""
+        return self.status == _COMPLETED
+
+    @property
+    def failed(self) -> bool:
+        """Whether the Stream task ended badly, as a whole."""
+        return self.status in _FAILED
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Stream task ended. A finished Stream task never changes."""
+        return self.completed or self.failed
+
+    @property
+    def status_known(self) -> bool:
+        """Whether the status is one that Stream is known to use."""
+        return self.finished or self.status in _OPEN
+
+
+def get_task(task_id: str) -> Request:
+    """Return the request that asks for a Stream task."""
+    return Request("GetTask", "GET", fill("/api/v2/tasks/{stream_task_id}", stream_task_id=task_id))
+
+
+def get_rate_limits() -> Request:
+    """Return the request that asks for the budgets of the server side's endpoints."""
+    return Request("GetRateLimits", "GET", "/api/v2/rate_limits", query={"server_side": "true"})
+
+
+def read_task(task_id: str, response: Response, now: float) -> StreamTask:
+    """
+    Return the Stream task that an answer to :func:`get_task` tells of.
+
+    :param task_id: the id that was asked for; the answer's own is not relied on
+    :param now: this machine's clock as Unix time
+    :raises StreamApiException: if the answer is an error, or does not tell of a Stream task
+    """
+    body = read_body(get_task(task_id), response, now)
+    status = body.get("status")
+    if not isinstance(status, str) or not status:
+        raise StreamApiException(
+            "GetTask: the answer has no status",
+            status_code=response.status,
+            raw_response_body=response.body[:2000].decode("utf-8", "replace"),
+        )
+    error = body.get("error")
+    return StreamTask(
+        task_id=task_id,
+        status=status.lower(),
+        result=body.get("result"),
+        error=_error(error) if error else None,
+        created_at=parse_timestamp(body.get("created_at")),
+        updated_at=parse_timestamp(body.get("updated_at")),
+    )
+
+
+def parse_timestamp(value: object) -> float | None:
+    """Return Unix seconds for Stream's timestamps: nanoseconds as a number or a string, or RFC 3339."""
+    if isinstance(value, str):
+        if not value.isdecimal() or len(value) > 30:
+            return _rfc3339(value)
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value / 1e9
+    except OverflowError:
+        return None
+
+
+def failed_items(result: Any) -> dict[str, str]:
+    """
+    Return the items that failed inside completed work: item -> reason.
+
+    Stream reports them in the result: per item a ``status`` other than ``ok``, or, for batch updates of
+    channels, a list ``failed_channels``.
+    """
+    return dict(_failed_items(result))
+
+
+def without_signature(result: Any) -> Any:
+    """
+    Return a result with the query string of every URL in it cut off.
+
+    The query holds the signature, and with it the right to download the file. What is left still names it.
+    """
+    if isinstance(result, str):
+        return result.partition("?")[0] if signature(result) else result
+    if isinstance(result, Mapping):
+        return {key: without_signature(value) for key, value in result.items()}
+    if isinstance(result, list):
+        return [without_signature(value) for value in result]
+    return result
+
+
+def signatures(result: Any) -> Iterable[str]:
+    """Yield the query string of every URL in a result."""
+    if isinstance(result, str) and (query := signature(result)):
+        yield query
+    elif isinstance(result, Mapping):
+        for value in result.values():
+            yield from signatures(value)
+    elif isinstance(result, list):
+        for value in result:
+            yield from signatures(value)
+
+
+def signature(text: str) -> str:
+    """Return the query string of a URL; an empty string where ``text`` is no URL or has none."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        # Not a URL that can be read, so whatever follows the "?" is taken for a secret.
+        return text.partition("?")[2] if text.lower().startswith("http") else ""
+    return parts.query if parts.scheme in ("http", "https") else ""
+
+
+def _failed_items(result: Any) -> Iterable[tuple[str, str]]:
+    if not isinstance(result, Mapping):
+        return
+    groups = result.get("failed_channels")
+    if isinstance(groups, list):
+        for group in groups:
+            if isinstance(group, Mapping) and isinstance(group.get("cids"), list):
+                reason = str(group.get("reason") or "no reason given")
+                yield from ((str(cid), reason) for cid in group["cids"])
+    for item, answer in result.items():
+        status = answer.get("status") if isinstance(answer, Mapping) else None
+        if isinstance(status, str) and status != "ok":
+            yield str(item), str(answer.get("error") or status)
+
+
+def _error(error: object) -> TaskError:
+    if not isinstance(error, Mapping):
+        return TaskError(description=str(error))
+    return TaskError(
+        type=str(error.get("type") or "unknown"),
+        description=str(error.get("description") or ""),
+        stack_trace=str(error.get("stacktrace") or ""),
+        version=str(error.get("version") or ""),
+    )
+
+
+def _rfc3339(text: str) -> float | None:
+    # Python 3.10 knows neither "Z" nor a fraction of other than three or six digits.
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", text)
+    if not match:
+        return None
+    moment, fraction, zone = match.groups()
+    try:
+        seconds = datetime.fromisoformat(moment.upper() + ("+00:00" if zone in "Zz" else zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds + float(f"0.{fraction or 0}")

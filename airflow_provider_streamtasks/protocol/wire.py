@@ -1,0 +1,89 @@
+"""One request to Stream and one answer of Stream's, before anybody sends or reads anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of an answer that are read at the most."""
+
+MAX_DEPTH = 64
+"""Levels of objects and arrays that an answer may nest; Stream's own nest fewer than ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A call of Stream's API.
+
+    :param operation: Stream's name of the call (``GetTask``), which is also the name of its budget
+    :param method: HTTP method
+    :param path: path below the base URL, parameters already filled in (:func:`fill`)
+    :param json: the body, or ``None`` for none
+    :param query: query parameters besides the API key
+    """
+
+    operation: str
+    method: str
+    path: str
+    json: Mapping[str, Any] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    An answer as it came.
+
+    :param status: HTTP status
+    :param headers: header -> value, names in lower case
+    :param body: the bytes of the body; cut off where it was longer than :data:`MAX_BODY`
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object; ``None`` where it is something else, too long or too deep."""
+        if len(self.body) > MAX_BODY:
+            return None
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) and not _too_deep(value) else None
+
+
+def _too_deep(value: Any) -> bool:
+    # What nests without end would break whoever walks through it later.
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def fill(path: str, **parameters: str) -> str:
+    """
+    Put parameters into a path, each percent-encoded so that it stays the one segment it stands in.
+
+    >>> fill("/api/v2/tasks/{id}", id="../users/delete")
+    '/api/v2/tasks/..%2Fusers%2Fdelete'
+
+    :raises ValueError: for a parameter that no encoding keeps in its place: an empty one, ``.`` and ``..``
+    """
+    for name, value in parameters.items():
+        if value in ("", ".", ".."):
+            raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")
+    return path.format(**{name: quote(value, safe="") for name, value in parameters.items()})
