@@ -1,0 +1,111 @@
+"""Transfer with ``aiohttp``, for event loops: the asynchronous twin of :mod:`over_requests`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+
+import aiohttp
+from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
+
+from airflow_provider_streamtasks.hooks.connection import StreamConnection
+from airflow_provider_streamtasks.hooks.over_requests import (
+    CONNECT_TIMEOUT,
+    certificate_authorities,
+    no_answer,
+)
+from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
+
+
+class AiohttpTransport:
+    """
+    A pool of connections to Stream for one event loop.
+
+    :param connection: where to, as whom, and how long an answer may take
+    :param token: the signed token
+    :param session: made by :meth:`open`
+    """
+
+    def __init__(self, connection: StreamConnection, token: str, session: aiohttp.ClientSession) -> None:
+        self.connection = connection
+        self._headers = connection.credentials.headers(token)
+        self._session = session
+
+    @classmethod
+    async def open(cls, connection: StreamConnection, token: str) -> AiohttpTransport:
+        """Return a transport in the running event loop; whoever opened it closes it."""
+        base_url = connection.credentials.base_url
+        session = aiohttp.ClientSession(
+            # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
+            connector=aiohttp.TCPConnector(limit=64, ssl=await asyncio.to_thread(_ssl_context)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=CONNECT_TIMEOUT + connection.request_timeout,
+                sock_connect=CONNECT_TIMEOUT,
+                sock_read=connection.request_timeout,
+            ),
+            auto_decompress=False,
+            # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
+            proxy=select_proxy(base_url, get_environ_proxies(base_url)),
+        )
+        return cls(connection, token, session)
+
+    async def send(self, request: Request) -> Response:
+        """
+        Send a request, once, and read the answer.
+
+        :raises StreamTransportException: if no answer comes
+        """
+        url = URL(self.connection.credentials.base_url + request.path, encoded=True)
+        try:
+            async with self._session.request(
+                request.method,
+                url.update_query(api_key=self.connection.credentials.api_key, **request.query),
+                json=request.json,
+                headers=self._headers,
+                allow_redirects=False,
+            ) as answer:
+                return Response(
+                    status=answer.status,
+                    headers={name.lower(): value for name, value in answer.headers.items()},
+                    body=await _read(answer.content),
+                )
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            failure = no_answer(request, self.connection, *_classify(error), error)
+        # Raised out here, because the library's error holds the request, and the request holds the token.
+        raise failure
+
+    async def close(self) -> None:
+        """Close the pooled connections."""
+        await self._session.close()
+
+
+def _ssl_context() -> ssl.SSLContext:
+    path = certificate_authorities()
+    if os.path.isdir(path):
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    body = bytearray()
+    while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
+        body += chunk
+    return bytes(body)
+
+
+def _classify(error: BaseException) -> tuple[str, bool]:
+    """Return the type of a transfer's failure, and whether the request may have reached Stream."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "dns_failure", False
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls_handshake_failed", False
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "connection_refused", False
+    if isinstance(error, asyncio.TimeoutError):
+        return "timeout", not isinstance(error, aiohttp.ConnectionTimeoutError)
+    if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+        return "connection_reset", True
+    return "unknown", True

@@ -1,0 +1,303 @@
+"""``StreamHook``: from an Airflow connection to Stream's API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_streamtasks import _compat, configuration
+from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
+from airflow_provider_streamtasks.protocol import errors, tasks
+from airflow_provider_streamtasks.protocol.operations import Operation, Submission, read_submission
+from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.rate_limits import server_time
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wire import Request, Response
+
+if TYPE_CHECKING:
+    from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
+    from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""How often a request is sent at the most, where sending it again is safe."""
+
+MAX_CLOCK_SKEW = 60.0
+"""Seconds between our clock and Stream's from which ``test_connection`` mentions them."""
+
+CONCURRENT_LOOKS = 32
+"""Requests that one wait has under way at the same time in an event loop."""
+
+
+class StreamHook(BaseHook):
+    """
+    Talk to Stream (getstream.io).
+
+    Methods that begin with ``a`` are the asynchronous twins for triggers; whoever used them calls
+    :meth:`aclose` in the end.
+
+    :param stream_conn_id: the Airflow connection, of type ``stream``
+    """
+
+    conn_name_attr = "stream_conn_id"
+    default_conn_name = "stream_default"
+    conn_type = "stream"
+    hook_name = "Stream"
+
+    def __init__(self, stream_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.stream_conn_id = stream_conn_id
+        self._transport: RequestsTransport | None = None
+        self._atransport: AiohttpTransport | None = None
+        self._connecting = asyncio.Lock()
+
+    # -- one call each ---------------------------------------------------------------------------------
+
+    def submit(self, operation: Operation, items: Sequence[str], **options: Any) -> Submission:
+        """
+        Start a Stream task.
+
+        A submission is sent again only where Stream certainly did not take it: after a 429, and where no
+        connection was made.
+
+        :param operation: a row of :mod:`~airflow_provider_streamtasks.protocol.operations`
+        :param items: what to work on, at most as many as the operation's cap
+        :param options: further fields of the request
+        :raises ValueError: if Stream would refuse the items or options; nothing was sent
+        :raises StreamException: if Stream did not accept the submission. Where it may have done so all the
+            same, the exception's ``hint`` says so.
+        """
+        request = operation.request(items, **options)
+        try:
+            return read_submission(self._call(request, again_if=errors.is_not_taken, new_connection=True))
+        except StreamException as error:
+            if errors.is_ambiguous(error):
+                error.hint = errors.MAY_HAVE_BEEN_TAKEN
+            raise
+
+    def get_task(self, task_id: str) -> StreamTask:
+        """
+        Return a Stream task as it stands now.
+
+        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
+
+        :raises StreamException: if Stream does not tell
+        """
+        return self._attempt(lambda: self._look(task_id), again_if=errors.is_passing)
+
+    def get_rate_limits(self) -> dict[str, dict[str, int]]:
+        """
+        Return the server side's budgets: endpoint -> ``limit``, ``remaining``, ``reset`` (Unix seconds).
+
+        :raises StreamException: if Stream does not tell
+        """
+        body = self._call(tasks.get_rate_limits(), again_if=errors.is_passing)
+        return body.get("server_side") or {}
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one authenticated call and say in words whether it went well, or what is wrong."""
+        try:
+            request = tasks.get_rate_limits()
+            response = self._transfer(request)
+            errors.read_body(request, response, time.time())
+        except StreamException as error:
+            return False, str(error)
+        skew = time.time() - server_time(response.headers, time.time())
+        if abs(skew) > MAX_CLOCK_SKEW:
+            return True, f"Stream accepted the key and the secret. This machine's clock is {skew:+.0f} s off."
+        return True, "Stream accepted the key and the secret."
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    def wait_for_task(
+        self, task_id: str, poll_interval: float | None = None, timeout: float | None = None
+    ) -> StreamTask:
+        """
+        Block until a Stream task is completed, and return it.
+
+        :param task_id: the Stream task
+        :param poll_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
+        :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). 0 looks once.
+        :raises StreamTaskException: if Stream says that it failed
+        :raises StreamTaskTimeout: if it is not finished in time. Stream goes on with it.
+        :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
+        :raises StreamException: after five minutes of nothing but errors
+        """
+        return self.wait_for_tasks([task_id], poll_interval, timeout)[0]
+
+    def wait_for_tasks(
+        self, task_ids: Iterable[str], poll_interval: float | None = None, timeout: float | None = None
+    ) -> list[StreamTask]:
+        """
+        Block until every one of several Stream tasks is finished, and return them in order.
+
+        Arguments and exceptions are those of :meth:`wait_for_task`.
+        """
+        poll_interval = configuration.poll_interval() if poll_interval is None else poll_interval
+        timeout = configuration.timeout() if timeout is None else timeout
+        for name, value in (("poll_interval", poll_interval), ("timeout", timeout)):
+            if not value >= 0:
+                raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
+        wait = Wait(task_ids, WaitTerms(timeout, poll_interval, configuration.max_wait()), time.time())
+        while not wait.over:
+            self.look_at_due(wait)
+            time.sleep(wait.pause(time.time()))
+        return wait.result()
+
+    def look_at_due(self, wait: Wait) -> None:
+        """Look once at each Stream task that is due in a wait, and tell the wait what came."""
+        for task_id in wait.due(time.time()):
+            try:
+                answer: StreamTask | StreamException = self._look(task_id)
+            except StreamException as error:
+                answer = error
+            self._note(wait.observe(task_id, answer, time.time()))
+            if wait.over:
+                break
+
+    async def await_tasks(self, wait: Wait) -> None:
+        """Look at the Stream tasks of a wait until it is over, without blocking the event loop."""
+        free = asyncio.Semaphore(CONCURRENT_LOOKS)
+
+        async def look(task_id: str) -> None:
+            async with free:
+                if wait.over:
+                    return
+                try:
+                    answer: StreamTask | StreamException = await self._alook(task_id)
+                except StreamException as error:
+                    answer = error
+            self._note(wait.observe(task_id, answer, time.time()))
+
+        while not wait.over:
+            await asyncio.gather(*map(look, wait.due(time.time())))
+            await asyncio.sleep(wait.pause(time.time()))
+
+    def _note(self, note: str | None) -> None:
+        if note:
+            self.log.warning(note)
+
+    # -- transfer --------------------------------------------------------------------------------------
+
+    def get_conn(self) -> RequestsTransport:
+        """
+        Return the pooled connections to Stream.
+
+        :raises StreamConfigurationError: if the Airflow connection cannot be used as it is
+        """
+        if self._transport is None:
+            self._transport = self._connect(read_connection(self.get_connection(self.stream_conn_id)))
+        return self._transport
+
+    async def aget_conn(self) -> AiohttpTransport:
+        """Return the pooled connections of the running event loop: the twin of :meth:`get_conn`."""
+        async with self._connecting:
+            if self._atransport is None:
+                connection = read_connection(await self.aget_connection(self.stream_conn_id))
+                self._atransport = await self._aconnect(connection)
+            return self._atransport
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    async def aclose(self) -> None:
+        """Close the pooled connections of the event loop."""
+        if self._atransport is not None:
+            transport, self._atransport = self._atransport, None
+            await transport.close()
+
+    def _look(self, task_id: str) -> StreamTask:
+        return tasks.read_task(task_id, self._transfer(tasks.get_task(task_id)), time.time())
+
+    async def _alook(self, task_id: str) -> StreamTask:
+        return tasks.read_task(task_id, await self._atransfer(tasks.get_task(task_id)), time.time())
+
+    def _call(
+        self, request: Request, *, again_if: Callable[[StreamException], bool], new_connection: bool = False
+    ) -> dict[str, Any]:
+        return self._attempt(
+            lambda: errors.read_body(
+                request, self._transfer(request, new_connection=new_connection), time.time()
+            ),
+            again_if=again_if,
+        )
+
+    def _attempt(self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool]) -> T:
+        """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
+        import tenacity
+
+        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=15)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            asked = errors.asked_pause(state.outcome.exception())  # type: ignore[union-attr, arg-type]
+            return backoff(state) + (asked or 0.0)
+
+        def log(state: tenacity.RetryCallState) -> None:
+            self.log.warning(
+                "%s Trying again in %.1f s.",
+                state.outcome.exception(),  # type: ignore[union-attr]
+                state.next_action.sleep,  # type: ignore[union-attr]
+            )
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda e: isinstance(e, StreamException) and again_if(e)),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=wait,
+            before_sleep=log,
+            reraise=True,
+        )(call)
+
+    def _transfer(self, request: Request, *, new_connection: bool = False) -> Response:
+        transport = self.get_conn()
+        response = transport.send(request, new_connection=new_connection)
+        if response.status == 401:
+            # The secret may have been rotated since this hook read the Airflow connection.
+            changed = read_connection(self.get_connection(self.stream_conn_id))
+            if changed != transport.connection:
+                self.close()
+                self._transport = self._connect(changed)
+                return self._transport.send(request, new_connection=new_connection)
+        return response
+
+    async def _atransfer(self, request: Request) -> Response:
+        transport = await self.aget_conn()
+        response = await transport.send(request)
+        if response.status == 401 and await self._areconnected(transport):
+            return await (await self.aget_conn()).send(request)
+        return response
+
+    async def _areconnected(self, refused: AiohttpTransport) -> bool:
+        async with self._connecting:
+            if self._atransport is refused:
+                changed = read_connection(await self.aget_connection(self.stream_conn_id))
+                if changed == refused.connection:
+                    return False
+                self._atransport = await self._aconnect(changed)
+                await refused.close()
+            return True
+
+    def _connect(self, connection: StreamConnection) -> RequestsTransport:
+        from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
+
+        token = connection.credentials.token()
+        for secret in (connection.credentials.api_secret, token):
+            mask_secret(secret)
+        return RequestsTransport(connection, token)
+
+    async def _aconnect(self, connection: StreamConnection) -> AiohttpTransport:
+        from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
+
+        token = connection.credentials.token()
+        for secret in (connection.credentials.api_secret, token):
+            await _compat.amask_secret(secret)
+        return await AiohttpTransport.open(connection, token)
