@@ -1,0 +1,60 @@
+"""Checks of what DAG authors write: each error names the argument, what was given, and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from reprlib import repr as shortened
+from typing import Any
+
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+
+def is_rendered(value: Any) -> bool:
+    """Tell whether a templated argument has its value already, or gets it when the Airflow task runs."""
+    if isinstance(value, list | tuple):
+        return all(map(is_rendered, value))
+    return not isinstance(value, ResolveMixin) and not (isinstance(value, str) and "{" in value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return a value that must be true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {shortened(value)}: True or False is needed")
+    return value
+
+
+def check_seconds(name: str, value: Any) -> float:
+    """Return seconds, given as a number or a ``timedelta``."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ValueError(
+            f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed"
+        )
+    return float(seconds)
+
+
+def check_text(name: str, value: Any) -> str:
+    """Return a string that must not be empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is {shortened(value)}: a non-empty string is needed")
+    return value
+
+
+def check_stream_task_ids(value: Any) -> list[str]:
+    """Return the Stream tasks that ``stream_task_id`` names: one id, or a list of them."""
+    allowed = "the id of a Stream task, or a list of ids, is needed"
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "("):
+        raise ValueError(
+            f"stream_task_id is {shortened(value)}, a list that became text in a template: {allowed}. "
+            "Pass the output of the Airflow task that submitted, or set render_template_as_native_obj=True "
+            "on the DAG."
+        )
+    ids = [value] if isinstance(value, str) else value
+    if not isinstance(ids, list | tuple | set | frozenset):
+        hint = " Did the Airflow task that it comes from push an XCom?" if value is None else ""
+        raise ValueError(f"stream_task_id is {shortened(value)}: {allowed}.{hint}")
+    for task_id in ids:
+        if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
+            raise ValueError(f"stream_task_id holds {shortened(task_id)}: {allowed}")
+    return list(ids)

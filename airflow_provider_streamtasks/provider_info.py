@@ -1,0 +1,120 @@
+"""What Airflow asks a provider about itself. Importing this must stay cheap: Airflow does it in every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_streamtasks import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's provider schema describes it."""
+    return {
+        "package-name": "airflow-provider-streamtasks",
+        "name": "Stream",
+        "description": "Submit and await the asynchronous tasks of `Stream <https://getstream.io>`__.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Stream",
+                "external-doc-url": "https://getstream.io/docs/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": "Stream",
+                "python-modules": ["airflow_provider_streamtasks.hooks.stream"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "Stream",
+                "python-modules": ["airflow_provider_streamtasks.operators.chat"],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "Stream",
+                "python-modules": ["airflow_provider_streamtasks.sensors.task"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Stream",
+                "python-modules": ["airflow_provider_streamtasks.triggers.task"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "stream",
+                "hook-name": "Stream",
+                "hook-class-name": "airflow_provider_streamtasks.hooks.stream.StreamHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema"],
+                    "relabeling": {"login": "API key", "password": "API secret", "host": "Base URL"},
+                    "placeholders": {"host": "https://chat.stream-io-api.com"},
+                },
+                "conn-fields": {
+                    "request_timeout": {
+                        "label": "Request timeout",
+                        "description": "Seconds that Stream may take to answer one request",
+                        "schema": {
+                            "type": ["number", "null"],
+                            "default": 30,
+                            "minimum": 1,
+                            "maximum": 3600,
+                        },
+                    },
+                    "rate_limit_share": {
+                        "label": "Rate limit share",
+                        "description": "The part of each endpoint's budget that Airflow may use, from 0 to 1",
+                        "schema": {
+                            "type": ["number", "null"],
+                            "default": 0.8,
+                            "minimum": 0.01,
+                            "maximum": 1,
+                        },
+                    },
+                },
+            }
+        ],
+        "config": {
+            "streamtasks": {
+                "description": "How Stream tasks are waited for, unless an operator or sensor says otherwise.",
+                "options": {
+                    "poll_interval": {
+                        "description": "Seconds between two looks at a Stream task at least.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "1.0",
+                    },
+                    "max_wait": {
+                        "description": "Seconds between two looks at a Stream task at most.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "30.0",
+                    },
+                    "timeout": {
+                        "description": "Seconds that a Stream task is waited for. Exports may take hours.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "14400",
+                        "default": "60.0",
+                    },
+                    "redact_result_urls": {
+                        "description": (
+                            "Whether URLs in results lose their signature, and with it the right to download "
+                            "the file, before they become XComs."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
+                },
+            }
+        },
+    }

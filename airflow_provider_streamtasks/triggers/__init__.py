@@ -1,0 +1,1 @@
+"""Triggers that wait for Stream tasks in the triggerer."""

@@ -1,0 +1,97 @@
+"""``StreamTaskTrigger``: wait for Stream tasks in the triggerer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+
+
+class StreamTaskTrigger(BaseTrigger):
+    """
+    Wait until Stream tasks are finished, and fire one event.
+
+    The event names ids and how the wait ended. Results are not in it: Airflow logs events, and a result may
+    hold a signed URL.
+
+    :param stream_conn_id: the Airflow connection
+    :param stream_task_ids: the Stream tasks
+    :param started_at: Unix time at which the wait began. With it the deadline stays the same when the trigger
+        moves to another triggerer.
+    :param timeout: seconds to wait, from ``started_at``
+    :param poll_interval: seconds between two looks at least
+    :param max_wait: seconds between two looks at most
+    :param keep_on_errors: whether to wait on, whatever errors come
+    """
+
+    def __init__(
+        self,
+        stream_conn_id: str,
+        stream_task_ids: Sequence[str],
+        started_at: float,
+        timeout: float,
+        poll_interval: float,
+        max_wait: float,
+        keep_on_errors: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stream_conn_id = stream_conn_id
+        self.stream_task_ids = list(stream_task_ids)
+        self.started_at = started_at
+        self.terms = WaitTerms(timeout, poll_interval, max_wait, keep_on_errors)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments: ids and numbers, never a secret."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "stream_conn_id": self.stream_conn_id,
+            "stream_task_ids": self.stream_task_ids,
+            "started_at": self.started_at,
+            **asdict(self.terms),
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the event that :func:`read_event` reads."""
+        hook = StreamHook(self.stream_conn_id)
+        wait = Wait(self.stream_task_ids, self.terms, self.started_at)
+        try:
+            await hook.await_tasks(wait)
+        except StreamException as error:
+            wait.error = error
+        except Exception as error:
+            # Left to Airflow, it would become a TaskDeferralError, which soft_fail turns into a skip.
+            wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
+        finally:
+            await hook.aclose()
+        yield TriggerEvent(
+            {
+                "outcome": wait.outcome.value if wait.outcome else None,
+                "stream_task_ids": self.stream_task_ids,
+                "open": wait.open_task_ids,
+                "timeout": self.terms.timeout,
+                "error": wait.error.to_dict() if wait.error else None,
+            }
+        )
+
+
+def read_event(event: Mapping[str, Any], hook: StreamHook) -> list[StreamTask]:
+    """
+    Return the Stream tasks that a trigger's event tells of, each completed.
+
+    They are asked for anew, so that a signed URL in a result is fresh.
+
+    :param event: what :class:`StreamTaskTrigger` fired
+    :raises StreamTaskException: if one failed
+    :raises StreamTaskTimeout: if the deadline passed
+    :raises StreamException: the error that ended the wait
+    """
+    if event["error"]:
+        raise StreamException.from_dict(event["error"])
+    finished = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
+    return conclude(list(map(hook.get_task, finished)), event["open"], event["timeout"])

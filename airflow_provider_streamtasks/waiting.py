@@ -1,0 +1,122 @@
+"""What every Airflow operator that waits for Stream tasks shares: the way to the triggerer and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
+
+from airflow_provider_streamtasks import configuration
+from airflow_provider_streamtasks.arguments import check_flag, check_text
+from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, failed_items
+from airflow_provider_streamtasks.results import report_failed_items
+from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, read_event
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+BACKSTOP = 15.0
+"""Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
+
+
+class StreamTaskWaiter(BaseOperator):
+    """
+    Base of what waits for Stream tasks. Subclasses say for how long, how often, and for which.
+
+    :param stream_conn_id: the Airflow connection, of type ``stream``
+    :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed.
+        Otherwise that is a warning. Either way the items are in the XCom ``failed_items``: item -> reason.
+    :param redact_result_urls: whether URLs in results lose their signature, and with it the right to
+        download, before they become XComs (default: ``[streamtasks] redact_result_urls``, False)
+    """
+
+    def __init__(
+        self,
+        *,
+        stream_conn_id: str = StreamHook.default_conn_name,
+        fail_on_partial: bool = False,
+        redact_result_urls: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
+        self.fail_on_partial = check_flag("fail_on_partial", fail_on_partial)
+        self.redact_result_urls = (
+            configuration.redact_result_urls()
+            if redact_result_urls is None
+            else check_flag("redact_result_urls", redact_result_urls)
+        )
+
+    @cached_property
+    def hook(self) -> StreamHook:
+        """The hook, made when the Airflow task runs."""
+        return StreamHook(self.stream_conn_id)
+
+    def awaited_task_ids(self, context: Context) -> list[str]:
+        """Return the Stream tasks to wait for, as the Airflow task knows them on a worker."""
+        raise NotImplementedError
+
+    def wait_terms(self) -> WaitTerms:
+        """Return for how long to wait, and how often to look."""
+        raise NotImplementedError
+
+    def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
+        """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
+        terms = self.wait_terms()
+        self.defer(
+            trigger=StreamTaskTrigger(self.stream_conn_id, task_ids, time.time(), **asdict(terms)),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=terms.timeout + BACKSTOP),
+        )
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Take over from the trigger, on a worker."""
+        return self.conclude(context, lambda: read_event(event, self.hook))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Come back from the triggerer, or without it: then look once before calling it a timeout."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            # No triggerer was alive at the deadline, so nobody has seen how the Stream tasks stand.
+            terms = self.wait_terms()
+            wait = Wait(self.awaited_task_ids(context), terms, time.time() - terms.timeout)
+        return self.conclude(context, lambda: self._look_once(wait))
+
+    def conclude(self, context: Context, get_tasks: Callable[[], list[StreamTask]]) -> Any:
+        """
+        End the Airflow task as the Stream tasks ended.
+
+        :param get_tasks: returns them all completed, or raises how the wait ended
+        :return: the XCom ``return_value``
+        :raises AirflowSensorTimeout: if the deadline passed
+        :raises StreamTaskException: if one failed
+        """
+        try:
+            tasks = get_tasks()
+        except StreamTaskTimeout as error:
+            raise AirflowSensorTimeout(str(error)) from error
+        report_failed_items(
+            context,
+            {item: reason for task in tasks for item, reason in failed_items(task.result).items()},
+            [task.task_id for task in tasks],
+            fail=self.fail_on_partial,
+        )
+        return self.deliver(context, tasks)
+
+    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
+        """Push the XComs of completed Stream tasks, and return the XCom ``return_value``."""
+        raise NotImplementedError
+
+    def _look_once(self, wait: Wait) -> list[StreamTask]:
+        self.hook.look_at_due(wait)
+        return wait.result()
