@@ -1,0 +1,462 @@
+"""Stream's asynchronous operations, one row each, written from Stream's OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_streamtasks.sandbox import calls, files
+from airflow_provider_streamtasks.sandbox.answers import invalid
+from airflow_provider_streamtasks.sandbox.fields import Field
+from airflow_provider_streamtasks.sandbox.jobs import StreamTask
+from airflow_provider_streamtasks.sandbox.storage import EXPORTS, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request of an operation, checked against the operation's fields.
+
+    :param params: the variable parts of the path.
+    :param query: the query, booleans read.
+    :param body: the JSON body; empty if the operation has none.
+    """
+
+    params: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a result is built from.
+
+    :param task: the Stream task that has completed.
+    :param submission: the request that started it.
+    :param storage: where exported files lie.
+    :param now: Unix time in seconds.
+    """
+
+    task: StreamTask
+    submission: Submission
+    storage: Storage
+    now: float
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The items that failed, with the reasons."""
+        return self.task.fate.failures(self.task.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The file that an operation leaves in the storage.
+
+    :param folder: where it lies.
+    :param name: its name, given a submission.
+    :param write: its content, given a submission and the exported items.
+    """
+
+    folder: str
+    name: Callable[[Submission], str]
+    write: Callable[[Submission, tuple[str, ...]], str]
+
+    def path(self, submission: Submission, stream_task_id: str) -> str:
+        """Where the file of a Stream task lies."""
+        return f"{EXPORTS}/{self.folder}/{stream_task_id}/{self.name(submission)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An endpoint that starts a Stream task.
+
+    :param name: Stream's operationId.
+    :param method: HTTP method.
+    :param path: path, with ``{variable}`` parts.
+    :param items: what a submission is for: cids, user ids, …
+    :param body: the fields of the JSON body; ``None`` if it takes none.
+    :param query: the fields of the query, beside ``api_key``.
+    :param demand: raises a :class:`~.answers.Refusal` where fields contradict each other.
+    :param background: whether a submission starts a Stream task at all.
+    :param answer: what the answer holds beside ``task_id``; given the failures of the fate.
+    :param result: the ``result`` of the completed Stream task.
+    :param export: the file that the Stream task writes; its URL is the result then.
+    """
+
+    name: str
+    method: str
+    path: str
+    items: Callable[[Submission], tuple[str, ...]]
+    body: tuple[Field, ...] | None = None
+    query: tuple[Field, ...] = ()
+    demand: Callable[[Submission], None] = lambda submission: None
+    background: Callable[[Submission], bool] = lambda submission: True
+    answer: Callable[[Submission, bool, Mapping[str, str], float], dict[str, Any]] = lambda *_: {}
+    result: Callable[[Scene], dict[str, Any]] = lambda scene: verdicts(scene.task.items, scene.failures)
+    export: Export | None = None
+
+    def build_result(self, scene: Scene) -> dict[str, Any]:
+        """The ``result`` of a completed Stream task of this operation."""
+        if self.export is None:
+            return self.result(scene)
+        path = self.export.path(scene.submission, scene.task.id)
+        return {"url": scene.storage.sign(path, scene.task.fate.url_lifetime)}
+
+
+def verdicts(items: tuple[str, ...], failures: Mapping[str, str]) -> dict[str, Any]:
+    """Stream's result where it reports on each item: ``{"messaging:a": {"status": "ok"}}``."""
+    return {
+        item: {"status": "error", "error": failures[item]} if item in failures else {"status": "ok"}
+        for item in items
+    }
+
+
+def listed(name: str) -> Callable[[Submission], tuple[str, ...]]:
+    """Items that stand in a list of the body."""
+    return lambda submission: tuple(submission.body[name])
+
+
+def formed(pattern: str) -> Callable[[Submission], tuple[str, ...]]:
+    """The one item that the path names."""
+    return lambda submission: (pattern.format(**submission.params),)
+
+
+def _exported_channels(submission: Submission) -> tuple[str, ...]:
+    return tuple(
+        channel.get("cid") or f"{channel['type']}:{channel['id']}" for channel in submission.body["channels"]
+    )
+
+
+def _demand_export(submission: Submission) -> None:
+    body = submission.body
+    for channel in body["channels"]:
+        if not channel.get("cid") and not (channel.get("type") and channel.get("id")):
+            raise invalid("channels: each needs either cid, or type and id")
+        for key in ("messages_since", "messages_until"):
+            if isinstance(channel.get(key), str):
+                _demand_time(key, channel[key])
+    if body.get("format") == "csv":
+        if body.get("version") != "v2":
+            raise invalid("format csv requires version v2")
+        if body.get("export_users"):
+            raise invalid("format csv cannot be combined with export_users")
+
+
+def _demand_time(name: str, value: str) -> None:
+    try:
+        # Python 3.10 does not read the Z.
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        raise invalid(f"{name}: {value!r} is not an RFC 3339 time") from None
+    if moment.tzinfo is None:
+        raise invalid(f"{name}: {value!r} lacks the offset that RFC 3339 requires")
+
+
+def _export_name(submission: Submission) -> str:
+    if submission.body.get("format") == "csv":
+        return "channels.csv"
+    return "channels.jsonl" if submission.body.get("version") == "v2" else "channels.json"
+
+
+def _demand_hard(submission: Submission) -> None:
+    body = submission.body
+    if body.get("user") == "hard" and not body.get("messages") == body.get("conversations") == "hard":
+        raise invalid("user hard deletion requires messages and conversations to be hard deleted as well")
+
+
+def _demand_purge(submission: Submission) -> None:
+    given = {**submission.query, **submission.body}
+    if given.get("purge_user_activities") and not given.get("hard_delete"):
+        raise invalid("purge_user_activities requires hard_delete")
+
+
+def _demand_filter(submission: Submission) -> None:
+    conditions = submission.body["filter"]
+    if not conditions:
+        raise invalid("filter must not be empty")
+    for key, condition in conditions.items():
+        if key not in ("cids", "types"):
+            raise invalid(f"filter: field {key!r} is not supported, use cids or types")
+        if not isinstance(condition, dict) or len(condition) != 1 or not {"$eq", "$in"} & condition.keys():
+            raise invalid(f"filter: {key} needs an explicit $eq or $in")
+        [(operator, operand)] = condition.items()
+        if isinstance(operand, list) != (operator == "$in") or not all(
+            isinstance(value, str) for value in _operands(condition)
+        ):
+            raise invalid(f"filter: {key} takes a string with $eq, or a list of strings with $in")
+
+
+def _filtered(submission: Submission) -> tuple[str, ...]:
+    items: list[str] = []
+    for key, condition in submission.body["filter"].items():
+        items.extend(value if key == "cids" else f"{value}:*" for value in _operands(condition))
+    return tuple(items)
+
+
+def _operands(condition: Mapping[str, Any]) -> list[Any]:
+    [operand] = condition.values()
+    return operand if isinstance(operand, list) else [operand]
+
+
+def _demand_call(submission: Submission) -> None:
+    for name, value in submission.params.items():
+        if len(value) > 64:
+            raise invalid(f"{name} must be at most 64 characters long")
+
+
+def _batch_result(scene: Scene) -> dict[str, Any]:
+    failures = scene.failures
+    return {
+        "operation": scene.submission.body["operation"],
+        "status": "completed",
+        "task_id": scene.task.id,
+        "success_channels_count": len(scene.task.items) - len(failures),
+        "failed_channels": [
+            {"reason": reason, "cids": [cid for cid, why in failures.items() if why == reason]}
+            for reason in dict.fromkeys(failures.values())
+        ],
+        "batch_created_at": _rfc3339(scene.task.created),
+        "finished_at": _rfc3339(scene.task.timeline.now(scene.now).time),
+    }
+
+
+def _rfc3339(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _deleted_channels(
+    submission: Submission, background: bool, failures: Mapping[str, str], now: float
+) -> dict[str, Any]:
+    return {} if background else {"result": verdicts(tuple(submission.body["cids"]), failures)}
+
+
+def _deleted_call(
+    submission: Submission, background: bool, failures: Mapping[str, str], now: float
+) -> dict[str, Any]:
+    return {"call": calls.call(submission.params["type"], submission.params["id"], now)}
+
+
+_HARD_DELETE = Field("hard_delete", "boolean")
+_PURGE = Field("purge_user_activities", "boolean")
+_USER_IDS = Field("user_ids", "strings", required=True, least=1, most=100)
+
+OPERATIONS = (
+    Operation(
+        "DeleteChannels",
+        "POST",
+        "/api/v2/chat/channels/delete",
+        items=listed("cids"),
+        body=(
+            Field("cids", "strings", required=True, least=1, most=100, shape="type:id"),
+            _HARD_DELETE,
+        ),
+        background=lambda submission: bool(submission.body.get("hard_delete")),
+        answer=_deleted_channels,
+    ),
+    Operation(
+        "ExportChannels",
+        "POST",
+        "/api/v2/chat/export_channels",
+        items=_exported_channels,
+        body=(
+            Field(
+                "channels",
+                "objects",
+                required=True,
+                least=1,
+                most=100,
+                fields=(
+                    Field("cid", shape="type:id"),
+                    Field("type"),
+                    Field("id"),
+                    Field("messages_since", "time"),
+                    Field("messages_until", "time"),
+                ),
+            ),
+            Field("version"),
+            Field("format", choices=("json", "csv")),
+            Field("include_fields", "strings"),
+            Field("clear_deleted_message_text", "boolean"),
+            Field("include_truncated_messages", "boolean"),
+            Field("include_soft_deleted_channels", "boolean"),
+            Field("export_users", "boolean"),
+        ),
+        demand=_demand_export,
+        export=Export(
+            "channels",
+            name=_export_name,
+            write=lambda submission, items: files.channels(items, _export_name(submission)),
+        ),
+    ),
+    Operation(
+        "ExportUsers",
+        "POST",
+        "/api/v2/export/users",
+        items=listed("user_ids"),
+        body=(Field("user_ids", "strings", required=True, least=1, most=25),),
+        export=Export(
+            "users", name=lambda submission: "users.jsonl", write=lambda submission, items: files.users(items)
+        ),
+    ),
+    Operation(
+        "DeleteUsers",
+        "POST",
+        "/api/v2/users/delete",
+        items=listed("user_ids"),
+        body=(
+            _USER_IDS,
+            Field("user", choices=("soft", "pruning", "hard")),
+            Field("messages", choices=("soft", "pruning", "hard")),
+            Field("conversations", choices=("soft", "hard")),
+            Field("calls", choices=("soft", "hard")),
+            Field("files", "boolean"),
+            Field("new_channel_owner_id"),
+            Field("new_call_owner_id"),
+        ),
+        demand=_demand_hard,
+    ),
+    Operation(
+        "DeactivateUsers",
+        "POST",
+        "/api/v2/users/deactivate",
+        items=listed("user_ids"),
+        body=(
+            _USER_IDS,
+            Field("created_by_id"),
+            Field("mark_messages_deleted", "boolean"),
+            Field("mark_channels_deleted", "boolean"),
+        ),
+    ),
+    Operation(
+        "ReactivateUsers",
+        "POST",
+        "/api/v2/users/reactivate",
+        items=listed("user_ids"),
+        body=(
+            _USER_IDS,
+            Field("created_by_id"),
+            Field("restore_messages", "boolean"),
+            Field("restore_channels", "boolean"),
+        ),
+    ),
+    Operation(
+        "ChannelBatchUpdate",
+        "PUT",
+        "/api/v2/chat/channels/batch",
+        items=_filtered,
+        body=(
+            Field(
+                "operation",
+                required=True,
+                choices=(
+                    "addMembers",
+                    "removeMembers",
+                    "inviteMembers",
+                    "invites",
+                    "assignRoles",
+                    "addModerators",
+                    "demoteModerators",
+                    "hide",
+                    "show",
+                    "archive",
+                    "unarchive",
+                    "updateData",
+                ),
+            ),
+            Field("filter", "object", required=True),
+            Field(
+                "members",
+                "objects",
+                most=100,
+                fields=(Field("user_id", required=True), Field("channel_role")),
+            ),
+            Field(
+                "data",
+                "object",
+                fields=(
+                    Field("frozen", "boolean"),
+                    Field("disabled", "boolean"),
+                    Field("custom", "object"),
+                    Field("team"),
+                    Field("config_overrides", "object"),
+                    Field("auto_translation_enabled", "boolean"),
+                    Field("auto_translation_language"),
+                ),
+            ),
+        ),
+        demand=_demand_filter,
+        result=_batch_result,
+    ),
+    Operation(
+        "ImportBlockList",
+        "POST",
+        "/api/v2/blocklists/{id}/import",
+        items=listed("items"),
+        body=(
+            Field("items", "strings", required=True, least=1),
+            Field("chunk_size", "integer", least=1),
+        ),
+        result=lambda scene: {"items_count": len(scene.task.items) - len(scene.failures)},
+    ),
+    Operation(
+        "bulk_image_moderation",
+        "POST",
+        "/api/v2/moderation/bulk_image_moderation",
+        items=lambda submission: (submission.body["csv_file"],),
+        body=(Field("csv_file", required=True),),
+        export=Export(
+            "bulk_image_moderation",
+            name=lambda submission: "results.csv",
+            write=lambda submission, items: files.moderated_images(items),
+        ),
+    ),
+    Operation(
+        "DeleteCall",
+        "POST",
+        "/api/v2/video/call/{type}/{id}/delete",
+        items=formed("{type}:{id}"),
+        body=(Field("hard", "boolean"),),
+        demand=_demand_call,
+        background=lambda submission: bool(submission.body.get("hard")),
+        answer=_deleted_call,
+    ),
+    Operation(
+        "DeleteFeed",
+        "DELETE",
+        "/api/v2/feeds/feed_groups/{feed_group_id}/feeds/{feed_id}",
+        items=formed("{feed_group_id}:{feed_id}"),
+        query=(_HARD_DELETE, _PURGE),
+        demand=_demand_purge,
+    ),
+    Operation(
+        "DeleteFeedsBatch",
+        "POST",
+        "/api/v2/feeds/feeds/delete",
+        items=listed("feeds"),
+        body=(
+            Field("feeds", "strings", required=True, least=1, most=100, shape="group:id"),
+            _HARD_DELETE,
+            _PURGE,
+        ),
+        demand=_demand_purge,
+    ),
+    Operation(
+        "DeleteFeedUserData",
+        "POST",
+        "/api/v2/feeds/users/{user_id}/delete",
+        items=formed("{user_id}"),
+        body=(_HARD_DELETE,),
+    ),
+    Operation(
+        "ExportFeedUserData",
+        "POST",
+        "/api/v2/feeds/users/{user_id}/export",
+        items=formed("{user_id}"),
+        export=Export(
+            "feeds",
+            name=lambda submission: "feeds.json",
+            write=lambda submission, items: files.feed_user_data(items),
+        ),
+    ),
+)

@@ -1,0 +1,67 @@
+"""The object storage beside Stream: signed URLs, export files, uploads."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+from airflow_provider_streamtasks.sandbox.answers import Answer, missing
+from airflow_provider_streamtasks.sandbox.endpoints import Visit
+
+EXPORTS = "/sandbox/exports"
+UPLOADS = "/sandbox/uploads"
+_CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv"}
+
+
+@dataclass(slots=True)
+class Storage:
+    """Holds files, and hands out URLs that open them for a while.
+
+    :param clock: Unix time in seconds.
+    :param base_url: where the sandbox listens; known once it does.
+    """
+
+    clock: Callable[[], float]
+    base_url: str = ""
+    exports: dict[str, str] = field(default_factory=dict)
+    uploads: dict[str, int] = field(default_factory=dict)
+    _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    def sign(self, path: str, lifetime: float) -> str:
+        """A URL for a path, valid for some seconds, and different each time it is asked for."""
+        expires = str(int(self.clock() + lifetime))
+        nonce = secrets.token_hex(8)
+        query = urlencode({"Expires": expires, "Signature": nonce + self._digest(path, expires, nonce)})
+        return f"{self.base_url}{quote(path)}?{query}"
+
+    def opens(self, path: str, query: Mapping[str, str]) -> bool:
+        """Whether a signed URL for this path is genuine and still valid."""
+        signature, expires = query.get("Signature", ""), query.get("Expires", "")
+        nonce, digest = signature[:16], signature[16:]
+        genuine = hmac.compare_digest(digest.encode(), self._digest(path, expires, nonce).encode())
+        return genuine and self.clock() < int(expires)
+
+    def _digest(self, path: str, expires: str, nonce: str) -> str:
+        message = f"{path}\n{expires}\n{nonce}".encode()
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+    def download(self, visit: Visit) -> Answer:
+        """Hand out an exported file."""
+        text = self.exports.get(visit.path)
+        if text is None:
+            raise missing("there is no such file")
+        return Answer(200, text.encode(), _CONTENT_TYPES[visit.path.rpartition(".")[2]])
+
+    def upload(self, visit: Visit) -> Answer:
+        """Take a file for an import; only its size is kept."""
+        self.uploads[visit.path] = len(visit.content)
+        return Answer(200, b"", "text/plain")
+
+    def reset(self) -> None:
+        """Throw all files away."""
+        self.exports.clear()
+        self.uploads.clear()

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.raw_client import RawClient
+
+DELETE_CHANNELS = "/api/v2/chat/channels/delete"
+EXPORT_CHANNELS = "/api/v2/chat/export_channels"
+EXPORT_USERS = "/api/v2/export/users"
+DELETE_USERS = "/api/v2/users/delete"
+BATCH = "/api/v2/chat/channels/batch"
+FEEDS = "/api/v2/feeds/feeds/delete"
+BLOCKLIST = "/api/v2/blocklists/words/import"
+A = {"channels": [{"cid": "messaging:a"}]}
+
+REFUSED: list[tuple[str, str, Any, str]] = [
+    ("POST", DELETE_CHANNELS, b"", "not valid JSON"),
+    ("POST", DELETE_CHANNELS, b"{", "not valid JSON"),
+    ("POST", DELETE_CHANNELS, [], "must be a JSON object"),
+    ("POST", DELETE_CHANNELS, {}, "cids is a required field"),
+    ("POST", DELETE_CHANNELS, {"cids": None}, "cids is a required field"),
+    ("POST", DELETE_CHANNELS, {"cids": []}, "at least 1"),
+    ("POST", DELETE_CHANNELS, {"cids": "messaging:a"}, "of type strings"),
+    ("POST", DELETE_CHANNELS, {"cids": [7]}, "strings only"),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging"]}, "form type:id"),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging:"]}, "form type:id"),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"] * 101}, "at most 100"),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"], "hard_delete": "yes"}, "of type boolean"),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"], "hard": True}, "unknown field 'hard'"),
+    ("POST", EXPORT_CHANNELS, {"channels": [{}]}, "either cid, or type and id"),
+    ("POST", EXPORT_CHANNELS, {"channels": [{"type": "messaging"}]}, "either cid, or type and id"),
+    ("POST", EXPORT_CHANNELS, {"channels": [{"cid": "messaging:a"}] * 101}, "at most 100"),
+    ("POST", EXPORT_CHANNELS, {**A, "format": "xml"}, "one of: json, csv"),
+    ("POST", EXPORT_CHANNELS, {**A, "format": "csv"}, "requires version v2"),
+    (
+        "POST",
+        EXPORT_CHANNELS,
+        {**A, "format": "csv", "version": "v2", "export_users": True},
+        "cannot be combined",
+    ),
+    (
+        "POST",
+        EXPORT_CHANNELS,
+        {"channels": [{"cid": "messaging:a", "messages_since": "yesterday"}]},
+        "not an RFC 3339 time",
+    ),
+    (
+        "POST",
+        EXPORT_CHANNELS,
+        {"channels": [{"cid": "messaging:a", "messages_until": "2026-01-01T00:00:00"}]},
+        "lacks the offset",
+    ),
+    ("POST", EXPORT_USERS, {"user_ids": [f"u{n}" for n in range(26)]}, "at most 25"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "fully"}, "one of: soft, pruning, hard"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "conversations": "pruning"}, "one of: soft, hard"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard", "messages": "hard"}, "hard deletion requires"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard"}, "hard deletion requires"),
+    ("PUT", BATCH, {"operation": "explode", "filter": {"cids": {"$in": []}}}, "operation must be one of"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {}}, "must not be empty"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"team": {"$eq": "x"}}}, "'team' is not supported"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"cids": ["messaging:a"]}}, "explicit $eq or $in"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$in": "a:b"}}}, "a list of strings with $in"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$in": [7]}}}, "a list of strings with $in"),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$eq": ["a:b"]}}}, "a string with $eq"),
+    ("POST", "/api/v2/feeds/users/alice/delete", None, "not valid JSON"),
+    (
+        "PUT",
+        BATCH,
+        {"operation": "addMembers", "filter": {"types": {"$eq": "x"}}, "members": [{}]},
+        "user_id is a required field",
+    ),
+    ("POST", BLOCKLIST, {"items": []}, "at least 1"),
+    ("POST", BLOCKLIST, {"items": ["x"], "chunk_size": 0}, "must be at least 1"),
+    ("POST", BLOCKLIST, {"items": ["x"], "chunk_size": True}, "of type integer"),
+    ("POST", "/api/v2/moderation/bulk_image_moderation", {"csv_file": ""}, "must not be empty"),
+    ("POST", f"/api/v2/video/call/default/{'x' * 65}/delete", {}, "at most 64 characters"),
+    ("POST", FEEDS, {"feeds": ["user:a"] * 101}, "at most 100"),
+    ("POST", FEEDS, {"feeds": ["user"]}, "form group:id"),
+    ("POST", FEEDS, {"feeds": ["user:a"], "purge_user_activities": True}, "requires hard_delete"),
+    ("DELETE", "/api/v2/feeds/feed_groups/user/feeds/a?hard_delete=maybe", None, "of type boolean"),
+    ("DELETE", "/api/v2/feeds/feed_groups/user/feeds/a?purge_user_activities=true", None, "requires hard"),
+    ("DELETE", "/api/v2/feeds/feed_groups/user/feeds/a?hard=true", None, "unknown field 'hard'"),
+    ("POST", "/api/v2/imports", {"path": "s3://stream-import/1/x/y", "mode": "upsert"}, "upload it first"),
+    ("POST", "/api/v2/imports", {"path": "x", "mode": "replace"}, "one of: insert, upsert"),
+    ("POST", "/api/v2/import_urls", {"filename": "a/b"}, "must not contain a slash"),
+    ("POST", "/api/v2/imports/v2", {"product": "video", "settings": {}}, "one of: chat, feeds"),
+    ("POST", "/api/v2/imports/v2", {"product": "chat", "settings": {"bucket": "b"}}, "unknown field"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "reason"), REFUSED)
+def test_a_request_that_makes_no_sense(
+    raw: RawClient, method: str, path: str, body: Any, reason: str
+) -> None:
+    reply = raw.send(method, path, body)
+    assert reply.status == 400
+    assert reply.json["code"] == 4
+    assert reason in reply.json["message"]
+    assert raw.sandbox.control.tasks() == []
+
+
+def test_an_error_holds_all_keys_that_the_sdks_insist_on(raw: RawClient) -> None:
+    reply = raw.send("POST", DELETE_CHANNELS, {})
+    assert reply.json == {
+        "code": 4,
+        "message": 'DeleteChannels failed with error: "cids is a required field"',
+        "StatusCode": 400,
+        "duration": reply.json["duration"],
+        "more_info": "https://getstream.io/chat/docs/api_errors_response",
+        "details": [],
+    }
+    assert reply.json["duration"].endswith("ms")
+
+
+ACCEPTED: list[tuple[str, str, Any, int, list[str]]] = [
+    ("POST", DELETE_CHANNELS, {"cids": [f"messaging:{n}" for n in range(100)], "hard_delete": True}, 201, []),
+    ("POST", EXPORT_CHANNELS, {**A, "format": "csv", "version": "v2"}, 201, ["messaging:a"]),
+    (
+        "POST",
+        EXPORT_CHANNELS,
+        {"channels": [{"type": "messaging", "id": "a", "messages_since": "2026-01-01T00:00:00Z"}]},
+        201,
+        ["messaging:a"],
+    ),
+    (
+        "POST",
+        EXPORT_CHANNELS,
+        {"channels": [{"cid": "messaging:a", "messages_until": 1767225600000000000}]},
+        201,
+        ["messaging:a"],
+    ),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"types": {"$in": ["a", "b"]}}}, 201, ["a:*", "b:*"]),
+    ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$eq": "a:b"}}}, 201, ["a:b"]),
+    ("POST", "/api/v2/feeds/users/alice/export", None, 201, ["alice"]),
+    ("DELETE", "/api/v2/feeds/feed_groups/user/feeds/a", None, 200, ["user:a"]),
+    (
+        "DELETE",
+        "/api/v2/feeds/feed_groups/user/feeds/a?hard_delete=true&purge_user_activities=true",
+        None,
+        200,
+        ["user:a"],
+    ),
+    ("POST", "/api/v2/feeds/users/a%2Fb%20c/delete", {}, 201, ["a/b c"]),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "items"), ACCEPTED)
+def test_a_request_that_makes_sense(
+    raw: RawClient, method: str, path: str, body: Any, status: int, items: list[str]
+) -> None:
+    reply = raw.send(method, path, body)
+    assert reply.status == status
+    [task] = raw.sandbox.control.tasks()
+    assert task["stream_task_id"] == reply.json["task_id"]
+    assert task["items"] == (items or body["cids"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v2/elsewhere"),
+        ("POST", "/api/v2/tasks/x"),
+        ("GET", DELETE_CHANNELS),
+        ("GET", "/api/v2/tasks/"),
+        ("GET", "/tasks/x"),
+    ],
+)
+def test_an_unknown_route_and_a_wrong_method_are_not_found(raw: RawClient, method: str, path: str) -> None:
+    reply = raw.send(method, path)
+    assert (reply.status, reply.json["code"]) == (404, 16)
+    assert reply.json["message"] == 'Request failed with error: "Not Found"'
+
+
+def test_an_encoded_slash_does_not_change_the_endpoint(raw: RawClient) -> None:
+    reply = raw.send("GET", "/api/v2/tasks/..%2Fusers%2Fdelete")
+    assert reply.json["message"] == 'GetTask failed with error: "Can\'t find task with id ../users/delete"'
+
+
+def test_a_body_that_is_too_large(raw: RawClient) -> None:
+    reply = raw.send("POST", BLOCKLIST, {"items": ["x" * 11 * 1024 * 1024]})
+    assert (reply.status, reply.json["code"]) == (413, 22)
+
+
+def test_get_task_answers_as_api_v2_does(raw: RawClient) -> None:
+    raw.sandbox.control.fate(pending=60)
+    stream_task_id = raw.delete_channels().json["task_id"]
+    reply = raw.get_task(stream_task_id)
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert "date" in reply.headers
+    assert reply.json.keys() == {"task_id", "status", "created_at", "updated_at", "duration"}
+    assert reply.json["status"] == "pending"
+    assert isinstance(reply.json["created_at"], int)
+    assert 1.7e18 < reply.json["created_at"] < 1e19
+
+
+def test_a_long_answer_is_compressed_for_those_who_ask(raw: RawClient) -> None:
+    headers = {**raw.credentials(), "Accept-Encoding": "gzip"}
+    compressed = raw.send("GET", "/api/v2/rate_limits", headers=headers)
+    plain = raw.send("GET", "/api/v2/rate_limits")
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert json.loads(gzip.decompress(compressed.content)).keys() == plain.json.keys()
