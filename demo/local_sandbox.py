@@ -1,0 +1,78 @@
+"""The bundled sandbox as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_streamtasks.sandbox.control import SandboxControl
+from demo.processes import ChildProcess, signals_held, stop_all
+
+_READY = re.compile(r"Stream sandbox listening on (http://\S+)")
+
+
+@dataclass(frozen=True)
+class LocalSandbox:
+    """
+    A running sandbox.
+
+    :param url: where it listens.
+    :param api_key: the API key that it takes.
+    :param api_secret: the secret that goes with it.
+    """
+
+    url: str
+    api_key: str
+    api_secret: str
+
+    @property
+    def control(self) -> SandboxControl:
+        """The client that steers it."""
+        return SandboxControl(self.url)
+
+    @property
+    def connection(self) -> str:
+        """An Airflow connection to it, as the value of an ``AIRFLOW_CONN_*`` variable."""
+        fields = {"conn_type": "stream", "login": self.api_key, "password": self.api_secret, "host": self.url}
+        return json.dumps(fields)
+
+
+@contextmanager
+def local_sandbox(log: Path, fates: Path | None = None, timeout: float = 30) -> Iterator[LocalSandbox]:
+    """
+    Run a sandbox on a free port, with fresh credentials, and stop it whatever happens.
+
+    :param log: the file for its output.
+    :param fates: a JSON file with what becomes of Stream tasks.
+    :param timeout: seconds until it must listen.
+    :raises RuntimeError: when it does not; the message has the end of its log.
+    """
+    key, secret = secrets.token_hex(6), secrets.token_hex(32)
+    argv = [sys.executable, "-m", "airflow_provider_streamtasks.sandbox", "--port", "0"]
+    argv += ["--api-key", key, "--api-secret", secret]
+    if fates:
+        argv += ["--fates", str(fates)]
+    started: list[ChildProcess] = []
+    try:
+        with signals_held():
+            started.append(ChildProcess("sandbox", argv, env=os.environ, cwd=log.parent, log=log))
+        yield LocalSandbox(_url(started[0], timeout), key, secret)
+    finally:
+        stop_all(started, grace=3)
+
+
+def _url(process: ChildProcess, timeout: float) -> str:
+    deadline = time.monotonic() + timeout
+    while not (ready := _READY.search(process.log.read_text(errors="replace"))):
+        if not process.alive or time.monotonic() > deadline:
+            raise RuntimeError(f"the sandbox did not start:\n{process.tail()}")
+        time.sleep(0.05)
+    return ready[1]
