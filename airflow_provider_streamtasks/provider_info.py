@@ -1,4 +1,4 @@
-"""What Airflow asks a provider about itself. Importing this must stay cheap: Airflow does it in every process."""
+"""What Airflow asks a provider about itself, in every process: importing this must stay cheap."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {
             "streamtasks": {
-                "description": "How Stream tasks are waited for, unless an operator or sensor says otherwise.",
+                "description": "How Stream tasks are waited for, where an operator or sensor says nothing.",
                 "options": {
                     "poll_interval": {
                         "description": "Seconds between two looks at a Stream task at least.",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+
+SCHEDULER_LAG = 2.0
+"""Seconds that the scheduler may need to take note of a worker's end."""
 
 
 class StreamTaskTrigger(BaseTrigger):
@@ -69,6 +75,7 @@ class StreamTaskTrigger(BaseTrigger):
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
         finally:
             await hook.aclose()
+        await asyncio.sleep(self._until_worker_is_gone())
         yield TriggerEvent(
             {
                 "outcome": wait.outcome.value if wait.outcome else None,
@@ -78,6 +85,19 @@ class StreamTaskTrigger(BaseTrigger):
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
+
+
+    def _until_worker_is_gone(self) -> float:
+        """
+        Return the seconds until the worker that deferred is surely off Airflow's books.
+
+        Its end may be noticed as late as the next heartbeat. If the Airflow task is queued again by then,
+        Airflow (3.3.2) takes that end for the end of the resumed task, and fails it: "state mismatch".
+        """
+        if self.trigger_id is None:
+            return 0.0  # dag.test(): there is no such worker
+        noticed = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + SCHEDULER_LAG
+        return max(0.0, self.started_at + noticed - time.time())
 
 
 def read_event(event: Mapping[str, Any], hook: StreamHook) -> list[StreamTask]:

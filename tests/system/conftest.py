@@ -1,0 +1,42 @@
+"""One real Airflow and one sandbox for all system tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_streamtasks.sandbox import running_sandbox
+from demo.local_airflow import LocalAirflow
+from demo.local_sandbox import local_sandbox
+from tests.system.real_stream import FATES, RealStream
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
+    folder = tmp_path_factory.mktemp("system")
+    dags = folder / "dags"
+    shutil.copytree(REPOSITORY / "dags", dags)
+    shutil.copytree(Path(__file__).parent / "dags", dags, dirs_exist_ok=True)
+    fates = folder / "fates.json"
+    fates.write_text(json.dumps(FATES))
+    with local_sandbox(folder / "sandbox.log", fates) as sandbox, running_sandbox() as skewed:
+        skewed.control.fault("api_error", status=401, code=42, message="token used before issue at (iat)")
+        env = {
+            "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+            "AIRFLOW_CONN_WRONG_KEY": _connection(sandbox.url, "no-such-key", sandbox.api_secret),
+            "AIRFLOW_CONN_WRONG_SECRET": _connection(sandbox.url, sandbox.api_key, "0" * 64),
+            "AIRFLOW_CONN_UNREACHABLE": _connection("http://127.0.0.1:1", "key", "0" * 64),
+            "AIRFLOW_CONN_SKEWED_CLOCK": _connection(skewed.url, skewed.api_key, skewed.api_secret),
+        }
+        with LocalAirflow(dags, env=env, home=folder / "airflow") as airflow:
+            yield RealStream(airflow, sandbox)
+
+
+def _connection(host: str, key: str, secret: str) -> str:
+    return json.dumps({"conn_type": "stream", "host": host, "login": key, "password": secret})

@@ -1,0 +1,182 @@
+"""The provider on a real Airflow: scheduler, workers, API server and triggerer are processes of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.system.real_stream import SIGNATURE, RealStream
+
+pytestmark = pytest.mark.system
+
+ORDINARY = (
+    "delete_channels_and_wait",
+    "delete_channels_with_alert",
+    "delete_channels_with_deadline",
+    "retries_do_not_help",
+    "result_with_signed_url",
+    "waits_by_itself",
+    "broken_connections",
+)
+
+
+@pytest.fixture(scope="module")
+def runs(real: RealStream) -> dict[str, str]:
+    """Run the ordinary DAGs side by side, and return DAG -> run id once all have ended."""
+    runs = {dag_id: real.airflow.trigger(dag_id) for dag_id in ORDINARY}
+    for dag_id, run_id in runs.items():
+        real.airflow.wait_for_run(dag_id, run_id, timeout=240)
+    return runs
+
+
+def wait_until_deferred(real: RealStream, dag_id: str, run_id: str, task_id: str) -> None:
+    deadline = time.monotonic() + 60
+    while (state := real.task(dag_id, run_id, task_id)["state"]) != "deferred":
+        assert time.monotonic() < deadline, f"{task_id} is {state}, not deferred"
+        time.sleep(0.3)
+
+
+class TestCompleted:
+    def test_ends_in_success_with_the_result_as_xcom(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "delete_channels_and_wait", runs["delete_channels_and_wait"]
+
+        assert real.airflow.run_state(dag_id, run_id) == "success"
+        assert real.airflow.xcom(dag_id, run_id, "wait_for_deletion") == {
+            "messaging:spring-sale": {"status": "ok"},
+            "messaging:summer-sale": {"status": "ok"},
+            "livestream:keynote": {"status": "ok"},
+        }
+
+    def test_holds_no_worker_while_it_waits(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "delete_channels_and_wait", runs["delete_channels_and_wait"]
+        held = real.task(dag_id, run_id, "wait_for_deletion")["duration"]
+
+        assert real.airflow.worker_starts(dag_id, run_id, "wait_for_deletion") == 2
+        log = real.airflow.logs(dag_id, run_id, "wait_for_deletion")
+        assert "Pausing task as DEFERRED" in log
+        assert held is not None
+
+    def test_an_operator_may_wait_by_itself(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "waits_by_itself", runs["waits_by_itself"]
+
+        assert real.airflow.run_state(dag_id, run_id) == "success"
+        assert real.airflow.xcom(dag_id, run_id, "delete", "result") == {"messaging:slow-3": {"status": "ok"}}
+        assert real.airflow.xcom(dag_id, run_id, "delete", "task_ids") == [
+            real.airflow.xcom(dag_id, run_id, "delete")
+        ]
+
+
+class TestFailed:
+    def test_fails_without_a_retry(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "retries_do_not_help", runs["retries_do_not_help"]
+        task = real.task(dag_id, run_id, "wait")
+
+        assert (task["state"], task["try_number"], task["max_tries"]) == ("failed", 1, 3)
+
+    def test_the_callback_gets_what_stream_said(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "delete_channels_with_alert", runs["delete_channels_with_alert"]
+        log = real.airflow.logs(dag_id, run_id, "wait_for_deletion")
+
+        assert f"Stream task: {real.airflow.xcom(dag_id, run_id, 'delete_channels')}" in log
+        assert "Error type: storage_error" in log
+        assert "Description: message store down" in log
+        assert f"Log: {real.airflow.base_url}/dags/{dag_id}" in log
+
+
+class TestDeadline:
+    def test_ends_in_a_sensor_timeout_soon_after(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "delete_channels_with_deadline", runs["delete_channels_with_deadline"]
+
+        assert real.task(dag_id, run_id, "wait_for_deletion")["state"] == "failed"
+        log = real.airflow.logs(dag_id, run_id, "wait_for_deletion")
+        assert "AirflowSensorTimeout: Stream did not finish the Stream task" in log
+        assert "Stream goes on with it" in log
+        assert 10 <= real.lasted(dag_id, run_id, "wait_for_deletion") <= 30
+
+
+class TestBrokenConnections:
+    @pytest.mark.parametrize(
+        ("conn_id", "words"),
+        [
+            ("wrong_key", "Check the API key"),
+            ("wrong_secret", "Check the API secret"),
+            ("unreachable", "no connection to http://127.0.0.1:1 could be made"),
+            ("skewed_clock", "clock skew"),
+        ],
+    )
+    def test_the_log_says_what_is_wrong(
+        self, real: RealStream, runs: dict[str, str], conn_id: str, words: str
+    ) -> None:
+        run_id = runs["broken_connections"]
+
+        assert real.task("broken_connections", run_id, conn_id)["state"] == "failed"
+        assert words in real.airflow.logs("broken_connections", run_id, conn_id)
+
+
+class TestTriggererDies:
+    def test_the_wait_goes_on_when_it_comes_back(self, real: RealStream) -> None:
+        run_id = real.airflow.trigger("wait_as_told", conf={"cids": ["messaging:slow-1"]})
+        wait_until_deferred(real, "wait_as_told", run_id, "wait")
+        real.airflow.kill("triggerer")
+        real.airflow.restart("triggerer")
+
+        assert real.airflow.wait_for_run("wait_as_told", run_id) == "success"
+        assert real.airflow.xcom("wait_as_told", run_id, "wait") == {"messaging:slow-1": {"status": "ok"}}
+
+    def test_the_deadline_stays_the_same(self, real: RealStream) -> None:
+        run_id = real.airflow.trigger("wait_as_told", conf={"cids": ["messaging:endless-3"]})
+        wait_until_deferred(real, "wait_as_told", run_id, "wait")
+        time.sleep(8)
+        real.airflow.kill("triggerer")
+        real.airflow.restart("triggerer")
+        real.airflow.wait_for_run("wait_as_told", run_id)
+
+        assert "AirflowSensorTimeout" in real.airflow.logs("wait_as_told", run_id, "wait")
+        assert 30 <= real.lasted("wait_as_told", run_id, "wait") <= 50
+
+    def test_a_wait_that_nobody_watched_is_looked_at_once_more(self, real: RealStream) -> None:
+        run_id = real.airflow.trigger("wait_as_told", conf={"cids": ["messaging:slow-2"]})
+        wait_until_deferred(real, "wait_as_told", run_id, "wait")
+        real.airflow.kill("triggerer")
+        try:
+            assert real.airflow.wait_for_run("wait_as_told", run_id) == "success"
+        finally:
+            real.airflow.restart("triggerer")
+
+
+class TestSecrets:
+    def test_neither_secret_nor_token_are_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
+        secret = real.sandbox.api_secret
+        token = jwt.encode({"server": True}, secret, algorithm="HS256")
+
+        for needle in (secret, token):
+            assert list(places_of(real, needle)) == []
+
+    def test_a_signed_url_is_in_its_xcom_and_nowhere_else(
+        self, real: RealStream, runs: dict[str, str]
+    ) -> None:
+        result = real.airflow.xcom("result_with_signed_url", runs["result_with_signed_url"], "wait")
+
+        assert result["url"].endswith(SIGNATURE)
+        assert list(places_of(real, SIGNATURE)) == ["table xcom"]
+
+
+def places_of(real: RealStream, needle: str) -> Iterator[str]:
+    """Yield every log file and every table of the metadata database in which a text stands."""
+    for file in real.airflow.home.rglob("*.log"):
+        if needle in file.read_text(errors="replace"):
+            yield f"log {file.relative_to(real.airflow.home)}"
+    with sqlite3.connect(Path(real.airflow.database)) as database:
+        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+        for table in tables:
+            for row in database.execute(f'select * from "{table}"'):
+                if any(
+                    needle in (v.decode(errors="replace") if isinstance(v, bytes) else str(v)) for v in row
+                ):
+                    yield f"table {table}"
+                    break
