@@ -9,7 +9,8 @@ What can go wrong at Stream.
     │   └── StreamRateLimitException the budget of the endpoint is spent (429)
     ├── StreamTransportException     no answer: refused, reset, timed out, TLS, DNS
     │   └── StreamTaskTimeout        the wait's own deadline passed; the Stream tasks may still run
-    └── StreamTaskException          Stream says that the Stream task failed
+    ├── StreamTaskException          Stream says that the Stream task failed
+    └── StreamSubmissionException    what was submitted is not, or not certainly, what was asked for
 
 Names and fields are those of Stream's official SDK, so Stream's documentation applies. None of them is an
 ``AirflowException``: a deferred sensor with ``soft_fail`` turns those into a skip, and an outage of Stream
@@ -219,6 +220,19 @@ class StreamTaskException(StreamException):
         )
 
 
+class StreamSubmissionException(StreamException):
+    """
+    What was submitted is not, or not certainly, what was asked for.
+
+    :param batches: the places of the batches in question, counted from 0
+    """
+
+    batches: list[int]
+
+    def __init__(self, message: str = "", *, batches: Sequence[int], **fields: Any) -> None:
+        super().__init__(message, batches=list(batches), **fields)
+
+
 _BY_NAME: dict[str, type[StreamException]] = {
     cls.__name__: cls
     for cls in (
@@ -228,6 +242,7 @@ _BY_NAME: dict[str, type[StreamException]] = {
         StreamTransportException,
         StreamTaskTimeout,
         StreamTaskException,
+        StreamSubmissionException,
     )
 }
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+
+from airflow_provider_streamtasks.protocol.wire import Request
 
 WINDOW = 60.0
 """Seconds of Stream's windows; they are aligned to the clock's minutes."""
@@ -25,6 +29,48 @@ class RateLimit:
     remaining: int
     reset: float
 
+    def pause(self, share: float, age: float = 0.0) -> float:
+        """
+        Return the seconds to stay away, so that no more than our share of the window is used.
+
+        What Stream says is used counts, whoever used it.
+
+        :param share: the part of the budget that we may use, from 0 to 1; one request at least
+        :param age: seconds since Stream said so
+        """
+        used = self.limit - self.remaining
+        if used < max(1, int(self.limit * share + 1e-9)):
+            return 0.0
+        # A window that seems to end later was read from a clock that cannot be trusted.
+        return min(max(0.0, self.reset - age), WINDOW)
+
+
+def get_rate_limits(endpoint: str | None = None) -> Request:
+    """
+    Return the request that asks for the budgets of the server side's endpoints.
+
+    :param endpoint: Stream's name of the only one that matters; ``None`` for all
+    """
+    query = {"server_side": "true", **({"endpoints": endpoint} if endpoint else {})}
+    return Request("GetRateLimits", "GET", "/api/v2/rate_limits", query=query)
+
+
+def read_rate_limit(
+    endpoint: str, body: Mapping[str, Any], headers: Mapping[str, str], now: float
+) -> RateLimit | None:
+    """
+    Read one endpoint's budget from the answer to :func:`get_rate_limits`.
+
+    :param now: this machine's clock as Unix time, used only where the answer carries no ``Date``
+    :return: ``None`` where the endpoint is not limited, or the answer makes no sense
+    """
+    try:
+        budget = body["server_side"][endpoint]
+        limit, remaining, reset = (int(budget[name]) for name in ("limit", "remaining", "reset"))
+        return _rate_limit(limit, remaining, reset - server_time(headers, now))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
 
 def parse_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
     """
@@ -38,11 +84,9 @@ def parse_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None
         limit, remaining, reset = (
             int(_first(headers[f"x-ratelimit-{name}"])) for name in ("limit", "remaining", "reset")
         )
-    except (KeyError, ValueError):
+        return _rate_limit(limit, remaining, reset - server_time(headers, now))
+    except (KeyError, ValueError, OverflowError):
         return None
-    if limit < 0 or remaining < 0:
-        return None
-    return RateLimit(limit, remaining, max(0.0, reset - server_time(headers, now)))
 
 
 def server_time(headers: Mapping[str, str], now: float) -> float:
@@ -59,11 +103,16 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None if moment is None else max(0.0, moment - server_time(headers, now))
 
 
+def _rate_limit(limit: int, remaining: int, reset: float) -> RateLimit | None:
+    return RateLimit(limit, remaining, max(0.0, reset)) if limit > 0 and remaining >= 0 else None
+
+
 def _first(value: str) -> str:
     # A proxy may have joined two headers into one: "100, 100".
-    return next(part for part in map(str.strip, f"{value},-1".split(",")) if part)
+    return next(filter(None, map(str.strip, value.split(","))), "")
 
 
+@lru_cache(maxsize=8)  # many answers come in the same second
 def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)

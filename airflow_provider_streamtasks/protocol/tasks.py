@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
@@ -17,6 +17,7 @@ _COMPLETED = "completed"
 _FAILED = frozenset({"failed", "error"})
 """Stream docs: ``failed``. A maintainer of Stream once named ``error`` instead, so both count."""
 _OPEN = frozenset({"pending", "waiting", "running"})
+_FOR_A_PERSON = frozenset({"waiting_confirmation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,32 @@ class StreamTask:
         return self.completed or self.failed
 
     @property
-    def status_known(self) -> bool:
-        """Whether the status is one that Stream is known to use."""
-        return self.finished or self.status in _OPEN
+    def remark(self) -> str | None:
+        """What somebody should be told about the status, once; ``None`` where it is nothing special."""
+        if self.status in _FOR_A_PERSON:
+            return f"waits for a person at Stream ({self.status})"
+        return None if self.finished or self.status in _OPEN else f"has the unknown status {self.status!r}"
+
+
+class Pollable(Protocol):
+    """Something at Stream that is started once and asked for until it is finished."""
+
+    def request(self, task_id: str) -> Request:
+        """Return the request that asks for it."""
+
+    def read(self, task_id: str, response: Response, now: float) -> StreamTask:
+        """
+        Return what an answer to the request tells.
+
+        :param task_id: the id that was asked for; the answer's own is not relied on
+        :param now: this machine's clock as Unix time
+        :raises StreamApiException: if the answer is an error, or does not tell
+        """
 
 
 def get_task(task_id: str) -> Request:
     """Return the request that asks for a Stream task."""
     return Request("GetTask", "GET", fill("/api/v2/tasks/{stream_task_id}", stream_task_id=task_id))
-
-
-def get_rate_limits() -> Request:
-    """Return the request that asks for the budgets of the server side's endpoints."""
-    return Request("GetRateLimits", "GET", "/api/v2/rate_limits", query={"server_side": "true"})
 
 
 def read_task(task_id: str, response: Response, now: float) -> StreamTask:
@@ -106,6 +120,15 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
         created_at=parse_timestamp(body.get("created_at")),
         updated_at=parse_timestamp(body.get("updated_at")),
     )
+
+
+class _StreamTasks:
+    request = staticmethod(get_task)
+    read = staticmethod(read_task)
+
+
+STREAM_TASKS: Pollable = _StreamTasks()
+"""Stream tasks, which most operations start."""
 
 
 def parse_timestamp(value: object) -> float | None:

@@ -1,0 +1,233 @@
+"""What the fields of a request may hold. Each check returns the value as it goes on the wire."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from reprlib import repr as shortened
+from typing import Any, Protocol
+
+Item = str | dict[str, Any]
+"""One element of the list that an operation works on."""
+
+
+class Field(Protocol):
+    """A kind of value."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """
+        Return the value as it goes on the wire.
+
+        :raises ValueError: naming the field, what was given and what is allowed
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def check(self, name: str, value: Any) -> bool:
+        """Return the flag."""
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {shortened(value)}: True or False is needed")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """
+    A string that is not empty.
+
+    :param max_length: characters
+    :param form: the regular expression that it must match
+    :param example: one that does, for error messages
+    """
+
+    max_length: int = 4096
+    form: str = r"(?s:.+)"
+    example: str = ""
+
+    def check(self, name: str, value: Any) -> str:
+        """Return the string."""
+        if not isinstance(value, str) or not re.fullmatch(self.form, value, re.ASCII):
+            like = f" like {self.example!r}" if self.example else ""
+            raise ValueError(f"{name} is {shortened(value)}: a non-empty string{like} is needed")
+        if len(value) > self.max_length:
+            raise ValueError(f"{name} has {len(value)} characters: {self.max_length} are allowed")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """
+    A string that stands in a path, where ``.`` and ``..`` would lead elsewhere.
+
+    :param max_length: characters
+    """
+
+    max_length: int = 4096
+
+    def check(self, name: str, value: Any) -> str:
+        """Return the string."""
+        text = Text(self.max_length).check(name, value)
+        if text in (".", "..") or text.encode(errors="ignore").decode() != text:
+            raise ValueError(f"{name} is {text!r}: a string that can stand in a URL is needed")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few strings."""
+
+    values: Sequence[str]
+
+    def check(self, name: str, value: Any) -> str:
+        """Return the string."""
+        if not isinstance(value, str) or value not in self.values:
+            raise ValueError(f"{name} is {shortened(value)}: one of {', '.join(self.values)} is needed")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number, 1 or more."""
+
+    def check(self, name: str, value: Any) -> int:
+        """Return the number."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is {shortened(value)}: a whole number, 1 or more, is needed")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time: an aware ``datetime``, or RFC 3339 text."""
+
+    def check(self, name: str, value: Any) -> str:
+        """Return it as RFC 3339."""
+        moment = value
+        if isinstance(value, str):
+            try:
+                moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value))
+            except ValueError:
+                moment = None
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise ValueError(
+                f"{name} is {shortened(value)}: a datetime with a time zone, or text like "
+                "'2026-01-31T00:00:00Z', is needed"
+            )
+        return value if isinstance(value, str) else moment.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """
+    A JSON object.
+
+    :param keys: what it may hold; ``None`` for anything
+    :param required: the keys that it must hold
+    """
+
+    keys: Mapping[str, Field] | None = None
+    required: Sequence[str] = ()
+
+    def check(self, name: str, value: Any) -> dict[str, Any]:
+        """Return the object."""
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise ValueError(f"{name} is {shortened(value)}: a dictionary with string keys is needed")
+        for key in self.required:
+            if value.get(key) is None:
+                raise ValueError(f"{name} is {shortened(value)}: it must hold {key!r}")
+        if self.keys is None:
+            return dict(value)
+        for key in value:
+            if key not in self.keys:
+                raise ValueError(f"{name} holds {key!r}: only {', '.join(self.keys)} are allowed")
+        return {
+            key: self.keys[key].check(f"{name}[{key!r}]", entry)
+            for key, entry in value.items()
+            if entry is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Any JSON value."""
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value."""
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """
+    A list that goes into one request as a whole.
+
+    :param entry: what each entry must be
+    :param cap: entries that are allowed
+    """
+
+    entry: Field
+    cap: int | None = None
+
+    def check(self, name: str, value: Any) -> list[Any]:
+        """Return the list."""
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError(f"{name} is {shortened(value)}: a non-empty list is needed")
+        if self.cap is not None and len(value) > self.cap:
+            raise ValueError(f"{name} has {len(value)} entries: {self.cap} are allowed")
+        return [self.entry.check(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel to export: its cid, or an object that names it and may bound the time of its messages."""
+
+    cid: Text
+
+    def check(self, name: str, value: Any) -> dict[str, Any]:
+        """Return the object."""
+        if isinstance(value, str):
+            return {"cid": self.cid.check(name, value)}
+        keys = {"cid": self.cid, "type": Text(), "id": Text()}
+        channel = Object({**keys, "messages_since": Moment(), "messages_until": Moment()}).check(name, value)
+        if "cid" not in channel and not ("type" in channel and "id" in channel):
+            raise ValueError(f"{name} is {shortened(value)}: it must hold 'cid', or 'type' and 'id'")
+        return channel
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """
+    The list that an operation works on, of which one request carries a batch.
+
+    :param name: Stream's name of the field
+    :param cap: items that one request may carry
+    :param item: what each must be
+    """
+
+    name: str
+    cap: int
+    item: Field
+
+    def check(self, items: Iterable[Any]) -> Iterator[Item]:
+        """
+        Yield the items as they go on the wire, in order and without duplicates.
+
+        It remembers a number of eight bytes for each, so a million of them fit into memory.
+
+        :raises ValueError: at the first one that is not allowed, and at the end if there was none
+        """
+        seen: set[int] = set()
+        for item in items:
+            checked = self.item.check(f"an item of {self.name}", item)
+            fingerprint = hash(checked if isinstance(checked, str) else json.dumps(checked, sort_keys=True))
+            if fingerprint not in seen:
+                seen.add(fingerprint)
+                yield checked
+        if not seen:
+            raise ValueError(f"{self.name} is empty: at least one item is needed")

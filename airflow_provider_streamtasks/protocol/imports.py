@@ -1,0 +1,104 @@
+"""
+Imports, which are no Stream tasks: they have endpoints and states of their own.
+
+There are two generations. Of the first, Stream's guide names some states in words. Of the second, the
+states are numbers that Stream does not explain, so the user says which of them are final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.protocol.errors import read_body
+from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Object, Text
+from airflow_provider_streamtasks.protocol.operations import Operation
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
+
+MAX_UPLOAD = 300 * 1024 * 1024
+"""Bytes of an import file. Stream docs: importing data."""
+
+CREATE_IMPORT = Operation(
+    name="CreateImport",
+    method="POST",
+    path="/api/v2/imports",
+    body={"path": Text(), "mode": Choice(("insert", "upsert")), "merge_custom": Flag()},
+    required=("path", "mode"),
+    id_at=("import_task", "id"),
+)
+"""Stream docs: importing data. The file must have been uploaded."""
+
+CREATE_IMPORT_V2 = Operation(
+    name="CreateImportV2Task",
+    method="POST",
+    path="/api/v2/imports/v2",
+    body={"product": Choice(("chat", "feeds")), "settings": Object(), "user_id": Text(max_length=255)},
+    required=("product", "settings"),
+    id_at=("id",),
+)
+"""Imports of the second generation."""
+
+
+def create_import_url(filename: str) -> Request:
+    """Return the request for a place to upload a file to."""
+    return Request("CreateImportURL", "POST", "/api/v2/import_urls", json={"filename": filename})
+
+
+def cancel_import(import_id: str) -> Request:
+    """Return the request that cancels an import of the second generation."""
+    path = fill("/api/v2/imports/v2/{import_id}/cancel", import_id=import_id)
+    return Request("CancelImportV2Task", "POST", path)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """
+    What is asked for an import, and what its states mean.
+
+    :param completed_states: states of the second generation that mean success; empty for the first generation
+    :param failed_states: states of the second generation that mean failure
+    """
+
+    completed_states: Sequence[int] = ()
+    failed_states: Sequence[int] = ()
+
+    def request(self, task_id: str) -> Request:
+        """Return the request that asks for an import."""
+        if self.completed_states:
+            return Request(
+                "GetImportV2Task", "GET", fill("/api/v2/imports/v2/{import_id}", import_id=task_id)
+            )
+        return Request("GetImport", "GET", fill("/api/v2/imports/{import_id}", import_id=task_id))
+
+    def read(self, task_id: str, response: Response, now: float) -> StreamTask:
+        """
+        Return an import as a Stream task: ``completed``, ``failed``, or its state as it is.
+
+        :raises StreamApiException: if the answer is an error, or does not tell of an import
+        """
+        body: Any = read_body(self.request(task_id), response, now)
+        told = body if self.completed_states else body.get("import_task")
+        state = told.get("state") if isinstance(told, dict) else None
+        if not isinstance(state, int if self.completed_states else str) or state == "":
+            raise StreamApiException("The answer has no state of an import", status_code=response.status)
+        status = self._status(state)
+        error = TaskError("import_failed", f"the import ended as {state}") if status == "failed" else None
+        return StreamTask(task_id, status, result=told.get("result"), error=error)
+
+    def _status(self, state: int | str) -> str:
+        if isinstance(state, str):
+            return "failed" if "failed" in state.lower() else _ON_THE_WAY.get(state, state)
+        if state in self.completed_states:
+            return "completed"
+        return "failed" if state in self.failed_states else "running"
+
+    def serialize(self) -> dict[str, list[int]]:
+        """Return the arguments, as a trigger carries them."""
+        return {name: list(states) for name, states in asdict(self).items()}
+
+
+_ON_THE_WAY = {"uploaded": "pending", "analyzing": "running"}
+"""Stream docs: importing data. Other states stay as they are, and are waited on."""

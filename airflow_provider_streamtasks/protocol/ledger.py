@@ -1,0 +1,217 @@
+"""
+The ledger of a submission: which batches Stream has accepted, which it may have, which must be sent anew.
+
+It is written before a request leaves and after its answer came, so that whoever reads it after a crash knows
+what is certain and what is not. It only decides; storing it is somebody else's work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import blake2b
+from itertools import islice
+from reprlib import repr as shortened
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_streamtasks.exceptions import StreamSubmissionException
+from airflow_provider_streamtasks.protocol.fields import Item
+
+
+class State(str, Enum):
+    """Where a batch stands."""
+
+    SENDING = "sending"
+    """The request was about to leave. Read after a crash: nobody knows whether it arrived."""
+    UNCERTAIN = "uncertain"
+    """The request may have been accepted, and is not sent again."""
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    """Stream accepted it, but its Stream task failed, or items inside it."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """
+    What is known of one batch.
+
+    :param digest: of the items, to notice when an earlier try had other items
+    :param size: items in the batch
+    :param state: where it stands
+    :param task_id: the Stream task; ``None`` where there is none, or it is not known
+    :param failed_items: item -> reason, of those that failed inside
+    :param part: what the latest request carried, where that was not the whole batch: the rest is done
+    """
+
+    digest: str
+    size: int
+    state: State = State.SENDING
+    task_id: str | None = None
+    failed_items: dict[str, str] = field(default_factory=dict)
+    part: list[Item] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    What one request carries.
+
+    :param index: its place in the ledger, from 0
+    :param items: the items to send
+    :param digest: of the whole batch, of which a repetition may send a part
+    :param size: items in the whole batch
+    """
+
+    index: int
+    items: Sequence[Item]
+    digest: str
+    size: int
+
+    def describe(self) -> str:
+        """Name the batch by its first and its last item."""
+        first, last = (shortened(item) for item in (self.items[0], self.items[-1]))
+        return first if len(self.items) == 1 else f"{len(self.items)} items from {first} to {last}"
+
+
+class Ledger:
+    """
+    The entries of one Airflow task, in the order of its batches.
+
+    :param entries: what an earlier try left behind, as :meth:`dump` wrote it
+    """
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.entries = [Entry(**{**entry, "state": State(entry["state"])}) for entry in entries]
+        for entry in self.entries:
+            if entry.state is State.SENDING:
+                entry.state = State.UNCERTAIN
+
+    def dump(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Return some entries as plain JSON values."""
+        # Not asdict(): it copies, which takes most of the time of noting a batch.
+        return [
+            {**{name: getattr(entry, name) for name in Entry.__slots__}, "state": entry.state.value}
+            for entry in self.entries[start:stop]
+        ]
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The Stream tasks of the accepted batches, in order."""
+        return [e.task_id for e in self.entries if e.task_id and e.state is State.ACCEPTED]
+
+    @property
+    def refused_items(self) -> dict[str, str]:
+        """The items that Stream refused where it did a batch at once: item -> reason."""
+        at_once = (e.failed_items for e in self.entries if not e.task_id)
+        return {item: reason for failed in at_once for item, reason in failed.items()}
+
+    @property
+    def uncertain(self) -> list[int]:
+        """The places of the batches that Stream may have accepted."""
+        return [i for i, entry in enumerate(self.entries) if entry.state is State.UNCERTAIN]
+
+    def to_send(self, items: Iterator[Item], cap: int, *, resubmit_uncertain: bool) -> Iterator[Batch]:
+        """
+        Yield the batches that are still to be sent.
+
+        :param items: all items, from the first one on
+        :param cap: items that one request may carry
+        :param resubmit_uncertain: send again what Stream may have accepted
+        :raises StreamSubmissionException: if an earlier try submitted other items
+        """
+        index = -1
+        for index, batch in enumerate(_cut(items, cap)):
+            digest = _digest(batch)
+            if index >= len(self.entries):
+                yield Batch(index, batch, digest, len(batch))
+                continue
+            entry = self.entries[index]
+            if entry.digest != digest:
+                raise _changed(index)
+            if entry.state is State.FAILED or (entry.state is State.UNCERTAIN and resubmit_uncertain):
+                again = entry.failed_items or entry.part
+                part = [item for item in batch if isinstance(item, str) and item in again]
+                yield Batch(index, part or batch, digest, len(batch))
+        if index + 1 < len(self.entries):
+            raise _changed(index + 1)
+
+    def sending(self, batch: Batch) -> Entry | None:
+        """Note that the request of a batch is about to leave, and return what was known of it before."""
+        before = self.entries[batch.index] if batch.index < len(self.entries) else None
+        self._put(batch, State.SENDING)
+        return before
+
+    def accepted(self, batch: Batch, task_id: str | None, failed_items: Mapping[str, str]) -> None:
+        """Note that Stream accepted a batch."""
+        self._put(batch, State.ACCEPTED, task_id, failed_items)
+
+    def refused(self, batch: Batch, before: Entry | None) -> None:
+        """Note that Stream certainly did not accept a batch, which leaves things as they were before."""
+        if before is None:
+            del self.entries[batch.index]
+        else:
+            self.entries[batch.index] = before
+
+    def doubtful(self, batch: Batch) -> None:
+        """Note that nobody knows whether Stream accepted a batch."""
+        self.entries[batch.index].state = State.UNCERTAIN
+
+    def failed(self, tasks: Mapping[str, Mapping[str, str]]) -> list[int]:
+        """
+        Note that Stream tasks failed, or items inside them.
+
+        :param tasks: Stream task -> the items that failed inside; none where it failed as a whole
+        :return: the places of the batches that a further try sends anew
+        """
+        places = []
+        for index, entry in enumerate(self.entries):
+            if entry.task_id and entry.task_id in tasks:
+                entry.state, entry.failed_items = State.FAILED, dict(tasks[entry.task_id])
+                places.append(index)
+        return places
+
+    def failed_at_once(self) -> list[int]:
+        """
+        Note that items failed inside batches that Stream did at once.
+
+        :return: the places of the batches that a further try sends anew
+        """
+        places = []
+        for index, entry in enumerate(self.entries):
+            if entry.state is State.ACCEPTED and entry.failed_items and not entry.task_id:
+                entry.state = State.FAILED
+                places.append(index)
+        return places
+
+    def _put(
+        self,
+        batch: Batch,
+        state: State,
+        task_id: str | None = None,
+        failed_items: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        part = [] if len(batch.items) == batch.size else list(batch.items)
+        entry = Entry(batch.digest, batch.size, state, task_id, dict(failed_items), part)
+        self.entries[batch.index : batch.index + 1] = [entry]
+
+
+def _changed(index: int) -> StreamSubmissionException:
+    return StreamSubmissionException(
+        f"Batch {index + 1} is not the one that an earlier try of this Airflow task submitted: the items "
+        "have changed since. What was accepted must not be submitted again, and cannot be told apart "
+        "any more.",
+        hint="Clear the Airflow task to start over with the items as they are now.",
+        batches=[index],
+    )
+
+
+def _cut(items: Iterator[Item], cap: int) -> Iterator[list[Item]]:
+    while batch := list(islice(items, cap)):
+        yield batch
+
+
+def _digest(batch: Sequence[Item]) -> str:
+    return blake2b(json.dumps(batch, sort_keys=True).encode(), digest_size=8).hexdigest()
