@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow.sdk import log as _log
+from airflow.sdk.listener import get_listener_manager
+from airflow.triggers.base import BaseTrigger
+
+RUNS_WITHOUT_WORKERS = hasattr(BaseTrigger, "on_kill")
+"""Whether an Airflow task may begin and end in the triggerer: since 3.3."""
 
 
 async def amask_secret(secret: str) -> None:
@@ -20,3 +26,21 @@ async def amask_secret(secret: str) -> None:
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
     """Return the store that survives retries of the Airflow task; ``None`` before Airflow 3.3."""
     return context.get("task_state_store")
+
+
+def trigger_timeout(trigger: BaseTrigger) -> float | None:
+    """
+    Return the Unix time at which Airflow itself ends a trigger's wait; ``None`` where it does not.
+
+    It is kept in Airflow's database, so it stays the same when the trigger moves to another triggerer.
+    """
+    ends: datetime | None = getattr(trigger, "timeout_after", None)
+    if ends is None:
+        return None
+    # SQLite gives it back without its zone.
+    return (ends if ends.tzinfo else ends.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def has_listeners() -> bool:
+    """Tell whether a plugin listens to Airflow tasks, such as OpenLineage."""
+    return bool(get_listener_manager().has_listeners)

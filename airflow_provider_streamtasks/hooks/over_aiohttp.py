@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from requests.utils import get_environ_proxies, select_proxy
@@ -24,22 +25,24 @@ class AiohttpTransport:
     A pool of connections to Stream for one event loop.
 
     :param connection: where to, as whom, and how long an answer may take
-    :param token: the signed token
     :param session: made by :meth:`open`
     """
 
-    def __init__(self, connection: StreamConnection, token: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, connection: StreamConnection, session: aiohttp.ClientSession) -> None:
         self.connection = connection
-        self._headers = connection.credentials.headers(token)
         self._session = session
+        self._key = quote(connection.credentials.api_key, safe="")
 
     @classmethod
     async def open(cls, connection: StreamConnection, token: str) -> AiohttpTransport:
         """Return a transport in the running event loop; whoever opened it closes it."""
         base_url = connection.credentials.base_url
+        # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
+        tls = await asyncio.to_thread(_ssl_context) if base_url.startswith("https:") else True
         session = aiohttp.ClientSession(
-            # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
-            connector=aiohttp.TCPConnector(limit=64, ssl=await asyncio.to_thread(_ssl_context)),
+            connector=aiohttp.TCPConnector(limit=64, ssl=tls),
+            headers=connection.credentials.headers(token),
+            skip_auto_headers=("User-Agent",),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=CONNECT_TIMEOUT + connection.request_timeout,
@@ -50,7 +53,7 @@ class AiohttpTransport:
             # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
             proxy=select_proxy(base_url, get_environ_proxies(base_url)),
         )
-        return cls(connection, token, session)
+        return cls(connection, session)
 
     async def send(self, request: Request) -> Response:
         """
@@ -58,20 +61,15 @@ class AiohttpTransport:
 
         :raises StreamTransportException: if no answer comes
         """
-        url = URL(self.connection.credentials.base_url + request.path, encoded=True)
+        url = f"{self.connection.credentials.base_url}{request.path}?api_key={self._key}"
+        if request.query:
+            url = f"{url}&{urlencode(request.query)}"
         try:
             async with self._session.request(
-                request.method,
-                url.update_query(api_key=self.connection.credentials.api_key, **request.query),
-                json=request.json,
-                headers=self._headers,
-                allow_redirects=False,
+                request.method, URL(url, encoded=True), json=request.json, allow_redirects=False
             ) as answer:
-                return Response(
-                    status=answer.status,
-                    headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=await _read(answer.content),
-                )
+                # Its headers find a name in whatever case.
+                return Response(answer.status, answer.headers, await _read(answer.content))
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             failure = no_answer(request, self.connection, *_classify(error), error)
         # Raised out here, because the library's error holds the request, and the request holds the token.
@@ -90,10 +88,10 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = bytearray()
+    body = await content.read(MAX_BODY + 1)
     while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
         body += chunk
-    return bytes(body)
+    return body
 
 
 def _classify(error: BaseException) -> tuple[str, bool]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
@@ -13,11 +14,17 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
-from airflow_provider_streamtasks.protocol import errors, tasks
+from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.operations import Operation, Submission, read_submission
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
-from airflow_provider_streamtasks.protocol.rate_limits import server_time
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.rate_limits import (
+    RateLimit,
+    get_rate_limits,
+    parse_rate_limit,
+    read_rate_limit,
+    server_time,
+)
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
 from airflow_provider_streamtasks.protocol.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -57,10 +64,20 @@ class StreamHook(BaseHook):
         self._transport: RequestsTransport | None = None
         self._atransport: AiohttpTransport | None = None
         self._connecting = asyncio.Lock()
+        self._areread_at = -math.inf
+        self._aclosing: list[AiohttpTransport] = []  # replaced ones, on which requests may be under way
 
     # -- one call each ---------------------------------------------------------------------------------
 
-    def submit(self, operation: Operation, items: Sequence[str], **options: Any) -> Submission:
+    def submit(
+        self,
+        operation: Operation,
+        items: Sequence[Any] = (),
+        /,
+        *,
+        again_if: Callable[[StreamException], bool] = errors.is_not_taken,
+        **options: Any,
+    ) -> Submission:
         """
         Start a Stream task.
 
@@ -69,28 +86,42 @@ class StreamHook(BaseHook):
 
         :param operation: a row of :mod:`~airflow_provider_streamtasks.protocol.operations`
         :param items: what to work on, at most as many as the operation's cap
+        :param again_if: decides after which errors the submission is sent again
         :param options: further fields of the request
         :raises ValueError: if Stream would refuse the items or options; nothing was sent
         :raises StreamException: if Stream did not accept the submission. Where it may have done so all the
             same, the exception's ``hint`` says so.
         """
-        request = operation.request(items, **options)
+        request = operation.request(items, options)
         try:
-            return read_submission(self._call(request, again_if=errors.is_not_taken, new_connection=True))
+            body, headers = self._call(request, again_if=again_if, new_connection=True)
+            return read_submission(operation, body, parse_rate_limit(headers, time.time()))
         except StreamException as error:
             if errors.is_ambiguous(error):
                 error.hint = errors.MAY_HAVE_BEEN_TAKEN
             raise
 
-    def get_task(self, task_id: str) -> StreamTask:
+    def get_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
         """
         Return a Stream task as it stands now.
 
         Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
 
+        :param pollable: what it is, where it is not a Stream task proper
         :raises StreamException: if Stream does not tell
         """
-        return self._attempt(lambda: self._look(task_id), again_if=errors.is_passing)
+        return self._attempt(lambda: self._look(task_id, pollable), again_if=errors.is_passing)
+
+    def call(self, request: Request) -> dict[str, Any]:
+        """
+        Make any call, and return the body of the answer.
+
+        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts, so it is for calls that
+        may be made twice.
+
+        :raises StreamException: if Stream answers with an error, or not at all
+        """
+        return self._call(request, again_if=errors.is_passing)[0]
 
     def get_rate_limits(self) -> dict[str, dict[str, int]]:
         """
@@ -98,13 +129,22 @@ class StreamHook(BaseHook):
 
         :raises StreamException: if Stream does not tell
         """
-        body = self._call(tasks.get_rate_limits(), again_if=errors.is_passing)
-        return body.get("server_side") or {}
+        return self.call(get_rate_limits()).get("server_side") or {}
+
+    def get_budget(self, endpoint: str) -> RateLimit | None:
+        """
+        Return what is left of one endpoint's budget; ``None`` where it is not limited.
+
+        :param endpoint: Stream's name of it, such as ``DeleteUsers``
+        :raises StreamException: if Stream does not tell
+        """
+        body, headers = self._call(get_rate_limits(endpoint), again_if=errors.is_passing)
+        return read_rate_limit(endpoint, body, headers, time.time())
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated call and say in words whether it went well, or what is wrong."""
         try:
-            request = tasks.get_rate_limits()
+            request = get_rate_limits()
             response = self._transfer(request)
             errors.read_body(request, response, time.time())
         except StreamException as error:
@@ -133,12 +173,18 @@ class StreamHook(BaseHook):
         return self.wait_for_tasks([task_id], poll_interval, timeout)[0]
 
     def wait_for_tasks(
-        self, task_ids: Iterable[str], poll_interval: float | None = None, timeout: float | None = None
+        self,
+        task_ids: Iterable[str],
+        poll_interval: float | None = None,
+        timeout: float | None = None,
+        pollable: Pollable = STREAM_TASKS,
     ) -> list[StreamTask]:
         """
         Block until every one of several Stream tasks is finished, and return them in order.
 
         Arguments and exceptions are those of :meth:`wait_for_task`.
+
+        :param pollable: what they are, where they are not Stream tasks proper
         """
         poll_interval = configuration.poll_interval() if poll_interval is None else poll_interval
         timeout = configuration.timeout() if timeout is None else timeout
@@ -147,20 +193,47 @@ class StreamHook(BaseHook):
                 raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
         wait = Wait(task_ids, WaitTerms(timeout, poll_interval, configuration.max_wait()), time.time())
         while not wait.over:
-            self.look_at_due(wait)
+            self.look_at_due(wait, pollable)
             time.sleep(wait.pause(time.time()))
         return wait.result()
 
-    def look_at_due(self, wait: Wait) -> None:
+    def look_at_due(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
         """Look once at each Stream task that is due in a wait, and tell the wait what came."""
         for task_id in wait.due(time.time()):
             try:
-                answer: StreamTask | StreamException = self._look(task_id)
+                answer: StreamTask | StreamException = self._look(task_id, pollable)
             except StreamException as error:
                 answer = error
             self._note(wait.observe(task_id, answer, time.time()))
             if wait.over:
                 break
+
+    async def aget_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
+        """
+        Look once at a Stream task; errors that pass are left to the caller, who may wait without blocking.
+
+        :raises StreamException: if Stream does not tell
+        """
+        return pollable.read(task_id, await self._atransfer(pollable.request(task_id)), time.time())
+
+    async def alook(self, task_id: str) -> tuple[StreamTask | StreamException, RateLimit | None]:
+        """Look once at a Stream task; return it, or why it is not there, and what is left of the budget."""
+        limit = None
+        try:
+            response = await self._atransfer(STREAM_TASKS.request(task_id))
+            now = time.time()
+            limit = parse_rate_limit(response.headers, now)
+            return STREAM_TASKS.read(task_id, response, now), limit
+        except StreamException as error:
+            return error, limit
+
+    async def acall(self, request: Request) -> dict[str, Any]:
+        """
+        Make any call once, and return the body of the answer.
+
+        :raises StreamException: if Stream answers with an error, or not at all
+        """
+        return errors.read_body(request, await self._atransfer(request), time.time())
 
     async def await_tasks(self, wait: Wait) -> None:
         """Look at the Stream tasks of a wait until it is over, without blocking the event loop."""
@@ -171,7 +244,7 @@ class StreamHook(BaseHook):
                 if wait.over:
                     return
                 try:
-                    answer: StreamTask | StreamException = await self._alook(task_id)
+                    answer: StreamTask | StreamException = await self.aget_task(task_id)
                 except StreamException as error:
                     answer = error
             self._note(wait.observe(task_id, answer, time.time()))
@@ -212,25 +285,22 @@ class StreamHook(BaseHook):
 
     async def aclose(self) -> None:
         """Close the pooled connections of the event loop."""
-        if self._atransport is not None:
-            transport, self._atransport = self._atransport, None
+        transports = [*self._aclosing, *filter(None, [self._atransport])]
+        self._aclosing, self._atransport = [], None
+        for transport in transports:
             await transport.close()
 
-    def _look(self, task_id: str) -> StreamTask:
-        return tasks.read_task(task_id, self._transfer(tasks.get_task(task_id)), time.time())
-
-    async def _alook(self, task_id: str) -> StreamTask:
-        return tasks.read_task(task_id, await self._atransfer(tasks.get_task(task_id)), time.time())
+    def _look(self, task_id: str, pollable: Pollable) -> StreamTask:
+        return pollable.read(task_id, self._transfer(pollable.request(task_id)), time.time())
 
     def _call(
         self, request: Request, *, again_if: Callable[[StreamException], bool], new_connection: bool = False
-    ) -> dict[str, Any]:
-        return self._attempt(
-            lambda: errors.read_body(
-                request, self._transfer(request, new_connection=new_connection), time.time()
-            ),
-            again_if=again_if,
-        )
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        def call() -> tuple[dict[str, Any], Mapping[str, str]]:
+            response = self._transfer(request, new_connection=new_connection)
+            return errors.read_body(request, response, time.time()), response.headers
+
+        return self._attempt(call, again_if=again_if)
 
     def _attempt(self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool]) -> T:
         """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
@@ -270,21 +340,22 @@ class StreamHook(BaseHook):
         return response
 
     async def _atransfer(self, request: Request) -> Response:
-        transport = await self.aget_conn()
+        transport = self._atransport or await self.aget_conn()
         response = await transport.send(request)
-        if response.status == 401 and await self._areconnected(transport):
+        if response.status == 401 and await self._areconnected(transport, time.monotonic()):
             return await (await self.aget_conn()).send(request)
         return response
 
-    async def _areconnected(self, refused: AiohttpTransport) -> bool:
+    async def _areconnected(self, refused: AiohttpTransport, refused_at: float) -> bool:
         async with self._connecting:
-            if self._atransport is refused:
+            # Whoever was refused meanwhile has no need to read the Airflow connection once more.
+            if self._atransport is refused and self._areread_at < refused_at:
+                self._areread_at = time.monotonic()
                 changed = read_connection(await self.aget_connection(self.stream_conn_id))
-                if changed == refused.connection:
-                    return False
-                self._atransport = await self._aconnect(changed)
-                await refused.close()
-            return True
+                if changed != refused.connection:
+                    self._atransport = await self._aconnect(changed)
+                    self._aclosing.append(refused)
+            return self._atransport is not refused
 
     def _connect(self, connection: StreamConnection) -> RequestsTransport:
         from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
