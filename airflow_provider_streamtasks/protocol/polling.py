@@ -7,25 +7,25 @@ and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import sqrt
+from math import inf
 from zlib import crc32
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
+from airflow_provider_streamtasks.protocol.schedule import usual_interval
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
 
 UNKNOWN_TASK_GRACE = 30.0
 """Seconds after a wait began in which an unknown Stream task is waited for: Stream reads its writes late."""
 
+FIRST_MILESTONE = 100.0
+"""Seconds of age at which a wait is first worth a line in the log; then at every tenfold."""
+
 ERRORS_ONLY_LIMIT = 5 * 60.0
 """Seconds of nothing but errors after which a wait gives up."""
-
-GROWTH = 0.5
-"""Delay per square root of age, which spends polls where they shorten waits most."""
 
 
 class Outcome(str, Enum):
@@ -54,13 +54,30 @@ class WaitTerms:
     max_wait: float = 30.0
     keep_on_errors: bool = False
 
-    def delay(self, age: float) -> float:
-        """Return the seconds until the next look at what has been waited for ``age`` seconds."""
-        return max(self.poll_interval, min(self.max_wait, GROWTH * sqrt(max(0.0, age))))
+    def delay(self, age: float, interval: Callable[[float], float] = usual_interval) -> float:
+        """
+        Return the seconds until the next look at what has been waited for ``age`` seconds.
+
+        :param interval: age -> seconds that the looks should be apart
+        """
+        return max(self.poll_interval, min(self.max_wait, interval(age)))
 
     def delay_after_errors(self, count: int, age: float) -> float:
         """Return the seconds until the next look after ``count`` errors in a row."""
         return max(self.delay(age), min(self.max_wait, self.poll_interval * 2.0 ** min(count, 30)))
+
+
+@dataclass(slots=True)
+class _Open:
+    """
+    A Stream task that is not known to be finished.
+
+    :param due: Unix time of the next look; infinite while one is under way
+    :param errors: errors in a row
+    """
+
+    due: float
+    errors: int = 0
 
 
 class Wait:
@@ -77,6 +94,21 @@ class Wait:
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     """
 
+    __slots__ = (
+        "_expired",
+        "_finished",
+        "_looks",
+        "_milestone",
+        "_open",
+        "_strange_statuses",
+        "error",
+        "errors_since",
+        "interval",
+        "started_at",
+        "task_ids",
+        "terms",
+    )
+
     def __init__(
         self,
         task_ids: Iterable[str],
@@ -90,12 +122,13 @@ class Wait:
         self.started_at = started_at
         self.errors_since = errors_since
         self.error: StreamException | None = None
-        self._open = dict.fromkeys(self.task_ids, 0)  # Stream task -> errors in a row
+        self.interval: Callable[[float], float] = usual_interval
+        self._open = {task_id: _Open(started_at) for task_id in self.task_ids}
         self._looks = 0
-        self._due = [(started_at, task_id) for task_id in self._open]
+        self._milestone = FIRST_MILESTONE
         self._finished: dict[str, StreamTask] = {}
         self._expired: list[str] = []
-        self._strange_statuses: set[str] = set()
+        self._strange_statuses: tuple[str, ...] = ()
 
     @property
     def deadline(self) -> float:
@@ -123,18 +156,28 @@ class Wait:
         """The Stream tasks that are not known to be finished."""
         return [*self._open, *self._expired]
 
+    def due_at(self, task_id: str) -> float:
+        """Return the Unix time of the next look at a Stream task; infinite if there is none to come."""
+        return self._open[task_id].due if task_id in self._open and self.error is None else inf
+
     def due(self, now: float) -> list[str]:
         """Return the Stream tasks to look at now, and count them as looked at."""
-        looks = []
-        while self._due and self._due[0][0] <= now:
-            looks.append(heapq.heappop(self._due)[1])
+        looks = [task_id for task_id, open_ in self._open.items() if open_.due <= now]
+        looks.sort(key=self.due_at)
+        for task_id in looks:
+            self._open[task_id].due = inf
         return looks
 
     def pause(self, now: float) -> float:
         """Return the seconds until something is due; never past the deadline, and 0 when the wait is over."""
-        if self.over or not self._due:
-            return 0.0
-        return max(0.0, self._due[0][0] - now)
+        due = inf if self.over else min(open_.due for open_ in self._open.values())
+        return 0.0 if due == inf else max(0.0, due - now)
+
+    def expire(self, now: float) -> None:
+        """Give up what is not finished although the deadline has passed, without a last look."""
+        if now >= self.deadline:
+            self._expired += self._open
+            self._open.clear()
 
     def observe(self, task_id: str, answer: StreamTask | StreamException, now: float) -> str | None:
         """
@@ -146,28 +189,38 @@ class Wait:
         """
         if task_id not in self._open:
             return None
-        note = None
+        note, pause = None, 0.0
         if isinstance(answer, StreamTask):
             self.errors_since = None
-            self._open[task_id] = 0
+            self._open[task_id].errors = 0
             if answer.finished:
                 del self._open[task_id]
                 self._finished[task_id] = answer
                 return describe_failure(answer) if answer.failed else None
-            delay = self.terms.delay(now - self.started_at)
-            if not answer.status_known and answer.status not in self._strange_statuses:
-                self._strange_statuses.add(answer.status)
-                note = f"Stream task {task_id} has the unknown status {answer.status!r}: waiting on"
+            delay = self.terms.delay(now - self.started_at, self.interval)
+            if (remark := answer.remark) and answer.status not in self._strange_statuses:
+                self._strange_statuses += (answer.status,)
+                note = f"Stream task {task_id} {remark}: waiting on"
         elif is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
-            delay = self.terms.delay(now - self.started_at)
+            delay = self.terms.delay(now - self.started_at, self.interval)
         elif is_passing(answer) or self.terms.keep_on_errors:
             delay, note = self._after_error(task_id, answer, now)
+            pause = asked_pause(answer) or 0.0
         else:
             self.error = answer
             return None
         if self.error is None:
-            self._look_again(task_id, delay, now)
+            self._look_again(task_id, delay, pause, now)
         return note
+
+    def milestone(self, now: float) -> str | None:
+        """Return a line for the log when the wait has become ten times as old as at the last one."""
+        age = now - self.started_at
+        if self.over or age < self._milestone:
+            return None
+        while self._milestone <= age:
+            self._milestone *= 10.0
+        return f"Waiting since {age:.0f} s for Stream to finish {in_words(self.open_task_ids)}"
 
     def result(self) -> list[StreamTask]:
         """
@@ -185,24 +238,22 @@ class Wait:
     def _after_error(self, task_id: str, error: StreamException, now: float) -> tuple[float, str | None]:
         if self.errors_since is None:
             self.errors_since = now
-        self._open[task_id] += 1
+        self._open[task_id].errors += 1
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
-        delay = self.terms.delay_after_errors(self._open[task_id], now - self.started_at)
-        asked = asked_pause(error)
-        if asked is not None:
-            # Whoever was sent away comes back spread out, not all in the same moment.
-            delay = max(delay, asked + self._spread(task_id) * min(10.0, asked))
-        first = self._open[task_id] == 1
+        delay = self.terms.delay_after_errors(self._open[task_id].errors, now - self.started_at)
+        first = self._open[task_id].errors == 1
         return delay, f"Looking at Stream task {task_id} failed, waiting on: {error}" if first else None
 
-    def _look_again(self, task_id: str, delay: float, now: float) -> None:
+    def _look_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
         if now >= self.deadline:
             del self._open[task_id]
             self._expired.append(task_id)
             return
-        jitter = 0.9 + 0.2 * self._spread(task_id)
-        heapq.heappush(self._due, (min(now + delay * jitter, self.deadline), task_id))
+        # Whoever was sent away comes back spread out, not all in the same moment.
+        spread = self._spread(task_id)
+        delay = max(delay * (0.9 + 0.2 * spread), pause + spread * min(10.0, pause))
+        self._open[task_id].due = min(now + delay, self.deadline)
 
     def _spread(self, task_id: str) -> float:
         # From 0 to 1, other for each Stream task and look, and the same again when a test runs again.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import (
@@ -21,10 +24,19 @@ from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskE
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.results import results_of
+from airflow_provider_streamtasks.sensors.without_workers import (
+    OnlyIf,
+    impossible_to_start,
+    needs_worker_to_end,
+    needs_worker_to_start,
+)
+from airflow_provider_streamtasks.triggers.sensor import ON_WORKER, StreamSensorTrigger
+from airflow_provider_streamtasks.triggers.task import BACKSTOP
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
 ERRORS_SINCE_KEY = "stream_errors_since"
 
@@ -58,6 +70,10 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         it.
     :param deferrable: wait in the triggerer, which holds no worker. Default: True, unless ``mode`` is given.
     :param mode: with ``deferrable=False``, ``poke`` (default) or ``reschedule``, as on every sensor
+    :param start_from_trigger: begin in the triggerer, without a worker. Default: where nothing is lost by it.
+        True does so even if something is lost, False never.
+    :param end_from_trigger: end in the triggerer when the Stream tasks are completed. Default and meaning as
+        for ``start_from_trigger``. Failures and timeouts always end on a worker.
     :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed
     :param redact_result_urls: whether URLs in results lose their signature before they become XComs
         (default: ``[streamtasks] redact_result_urls``, False)
@@ -69,6 +85,8 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
 
     template_fields: Sequence[str] = ("stream_task_id", "stream_conn_id")
     ui_color = "#d6e6ff"
+    start_from_trigger = OnlyIf("_starts_in_triggerer", otherwise=False)
+    start_trigger_args = OnlyIf("_start_trigger_args", otherwise=None)
 
     def __init__(
         self,
@@ -79,8 +97,18 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         timeout: timedelta | float | None = None,
         deferrable: bool | None = None,
         mode: str | None = None,
+        start_from_trigger: bool | None = None,
+        end_from_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        # Under names of their own: Airflow gives those of the arguments a meaning, and with listeners it
+        # refuses to import a DAG that has an attribute `end_from_trigger` which is true.
+        self._may_start_in_triggerer = (
+            None if start_from_trigger is None else check_flag("start_from_trigger", start_from_trigger)
+        )
+        self._may_end_in_triggerer = (
+            None if end_from_trigger is None else check_flag("end_from_trigger", end_from_trigger)
+        )
         super().__init__(
             poke_interval=check_seconds(
                 "poke_interval", configuration.poll_interval() if poke_interval is None else poke_interval
@@ -95,6 +123,8 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         self.stream_task_id = stream_task_id
         self.deferrable = mode is None if deferrable is None else check_flag("deferrable", deferrable)
         self._wait: Wait | None = None
+        if start_from_trigger and (reason := impossible_to_start(self)):
+            raise ValueError(f"start_from_trigger is True, but {reason}")
 
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to look."""
@@ -116,11 +146,24 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
             self.wait_in_triggerer(task_ids)
         return super().execute(context)
 
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Take over from the trigger, on a worker."""
+        if ON_WORKER in event:
+            self.log.info("Beginning anew on a worker, because the triggerer could not: %s", event[ON_WORKER])
+            return self.execute(context)
+        return super().execute_complete(context, event)
+
+    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
+        """Return the trigger that waits, from now on."""
+        if not self._ends_in_triggerer():
+            return super().new_trigger(task_ids)
+        return self._sensor_trigger(task_ids, time.time(), single=isinstance(self.stream_task_id, str))
+
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once at what is due."""
         wait = self._wait = self._wait or self._continued_wait(context)
         seen = wait.errors_since
-        self.hook.look_at_due(wait)
+        self.hook.look_at_due(wait, self.pollable)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         if not wait.over:
@@ -143,17 +186,68 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         results = results_of(tasks, redact_urls=self.redact_result_urls)
         return results[0] if isinstance(self.stream_task_id, str) else results
 
+    def _starts_in_triggerer(self) -> bool:
+        # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
+        if not getattr(self, "_BaseOperator__instantiated", False):
+            return False
+        if self._may_start_in_triggerer is None:
+            return needs_worker_to_start(self, StreamTaskSensor) is None
+        return self._may_start_in_triggerer and _compat.RUNS_WITHOUT_WORKERS
+
+    def _ends_in_triggerer(self) -> bool:
+        # A worker that runs a mapped one has made it from that.
+        if not getattr(self, "_BaseOperator__instantiated", False):
+            return False
+        if self._may_end_in_triggerer is None:
+            return needs_worker_to_end(self, StreamTaskSensor) is None
+        return self._may_end_in_triggerer and _compat.RUNS_WITHOUT_WORKERS
+
+    def _start_trigger_args(self) -> StartTriggerArgs | None:
+        if not self._starts_in_triggerer():
+            return None
+        source = self.stream_task_id
+        if isinstance(source, PlainXComArg):
+            xcom = {"task_id": source.operator.task_id, "key": source.key}
+            trigger = self._sensor_trigger([], None, xcom=xcom)
+        else:
+            single = isinstance(source, str)
+            trigger = self._sensor_trigger(check_stream_task_ids(source), None, single=single)
+        path, arguments = trigger.serialize()
+        return StartTriggerArgs(
+            trigger_cls=path,
+            next_method="execute_complete",
+            trigger_kwargs=arguments,
+            timeout=timedelta(seconds=self.timeout + BACKSTOP),
+        )
+
+    def _sensor_trigger(
+        self, task_ids: Sequence[str], started_at: float | None, **more: Any
+    ) -> StreamSensorTrigger:
+        return StreamSensorTrigger(
+            self.stream_conn_id,
+            task_ids,
+            started_at,
+            end=self._ends_in_triggerer(),
+            push_result=self.do_xcom_push,
+            fail_on_partial=self.fail_on_partial,
+            redact_result_urls=self.redact_result_urls,
+            **more,
+            **asdict(self.wait_terms()),
+        )
+
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         # Pokes keep the same schedule as the trigger, and the pauses that Stream asks for.
         return self._wait.pause(time.time()) if self._wait else self.poke_interval
 
     def _continued_wait(self, context: Context) -> Wait:
         started_at, errors_since = time.time(), None
+        store = _compat.task_state_store(context) if self.reschedule else None
         if self.reschedule and (first := context["ti"].get_first_reschedule_date(context)):
             # Each poke is a process of its own: what it must know of those before is kept by Airflow.
             started_at = first.timestamp()
-            if store := _compat.task_state_store(context):
-                errors_since = store.get(ERRORS_SINCE_KEY)
+            errors_since = store.get(ERRORS_SINCE_KEY) if store else None
+        elif store:
+            store.delete(ERRORS_SINCE_KEY)  # of an earlier try
         return Wait(
             self.awaited_task_ids(context), self.wait_terms(), started_at, errors_since=errors_since or None
         )

@@ -13,8 +13,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude, in_words
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+
+BACKSTOP = 15.0
+"""Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
 
 SCHEDULER_LAG = 2.0
 """Seconds that the scheduler may need to take note of a worker's end."""
@@ -64,19 +67,30 @@ class StreamTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the event that :func:`read_event` reads."""
-        hook = StreamHook(self.stream_conn_id)
         wait = Wait(self.stream_task_ids, self.terms, self.started_at)
+        left = max(0.0, wait.deadline - time.time())
+        self.log.info("Waiting up to %.10g s for Stream to finish %s", left, in_words(wait.task_ids))
         try:
-            await hook.await_tasks(wait)
+            await self.carry_out(wait)
         except StreamException as error:
             wait.error = error
         except Exception as error:
             # Left to Airflow, it would become a TaskDeferralError, which soft_fail turns into a skip.
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
-        finally:
-            await hook.aclose()
+        age = time.time() - self.started_at
+        self.log.info("The wait ended after %.1f s: %s", age, wait.outcome.value if wait.outcome else None)
+        yield await self.event(wait)
+
+    async def carry_out(self, wait: Wait) -> None:
+        """Look at what is waited for until the wait is over."""
+        from airflow_provider_streamtasks.triggers import poller  # parsing a DAG never needs it
+
+        await poller.wait_for(self.stream_conn_id, wait, self.log.log)
+
+    async def event(self, wait: Wait) -> TriggerEvent:
+        """Return the event that tells a worker how the wait ended, once it may be fired."""
         await asyncio.sleep(self._until_worker_is_gone())
-        yield TriggerEvent(
+        return TriggerEvent(
             {
                 "outcome": wait.outcome.value if wait.outcome else None,
                 "stream_task_ids": self.stream_task_ids,
@@ -85,7 +99,6 @@ class StreamTaskTrigger(BaseTrigger):
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
-
 
     def _until_worker_is_gone(self) -> float:
         """
@@ -96,17 +109,20 @@ class StreamTaskTrigger(BaseTrigger):
         """
         if self.trigger_id is None:
             return 0.0  # dag.test(): there is no such worker
-        noticed = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + SCHEDULER_LAG
+        noticed = float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)) + SCHEDULER_LAG
         return max(0.0, self.started_at + noticed - time.time())
 
 
-def read_event(event: Mapping[str, Any], hook: StreamHook) -> list[StreamTask]:
+def read_event(
+    event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = STREAM_TASKS
+) -> list[StreamTask]:
     """
     Return the Stream tasks that a trigger's event tells of, each completed.
 
     They are asked for anew, so that a signed URL in a result is fresh.
 
     :param event: what :class:`StreamTaskTrigger` fired
+    :param pollable: what they are, where they are not Stream tasks proper
     :raises StreamTaskException: if one failed
     :raises StreamTaskTimeout: if the deadline passed
     :raises StreamException: the error that ended the wait
@@ -114,4 +130,5 @@ def read_event(event: Mapping[str, Any], hook: StreamHook) -> list[StreamTask]:
     if event["error"]:
         raise StreamException.from_dict(event["error"])
     finished = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
-    return conclude(list(map(hook.get_task, finished)), event["open"], event["timeout"])
+    tasks = [hook.get_task(task_id, pollable) for task_id in finished]
+    return conclude(tasks, event["open"], event["timeout"])

@@ -1,0 +1,224 @@
+"""
+Which look comes next, of all the waits that share a connection.
+
+A :class:`PollPlan` is told who waits, and what came; it says which Stream task to look at, and when. It sends
+nothing and holds no clock, as a :class:`~airflow_provider_streamtasks.protocol.polling.Wait` does not.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import count
+from math import inf
+
+from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
+from airflow_provider_streamtasks.protocol.errors import asked_pause
+from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
+from airflow_provider_streamtasks.protocol.polling import Wait
+from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
+from airflow_provider_streamtasks.protocol.schedule import Schedule
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+
+LAST_LOOK = 10.0
+"""Seconds after a deadline in which the last look may still be made, before Airflow itself ends the wait."""
+
+SLACK = 0.25
+"""Seconds by which looks may be late before the plan's clock stands still."""
+
+_SPAN = 10.0
+"""Seconds over which the stretch is measured."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """
+    One Stream task, and who waits for it.
+
+    :param key: when the next look is due, on the plan's clock
+    :param under_way: whether a look is
+    :param looked_at: Unix time of the last answer that saw it open; ``None`` before the first
+    """
+
+    waits: list[Wait] = field(default_factory=list)
+    key: float = inf
+    under_way: bool = False
+    looked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What a look meant for those who wait.
+
+    :param notes: each wait with what deserves a line in its log, or ``None``
+    :param delay: seconds that a finished Stream task waited for this look; ``None`` if it is not finished
+    """
+
+    notes: list[tuple[Wait, str | None]]
+    delay: float | None = None
+
+
+class PollPlan:
+    """
+    The looks of all waits of one connection, in the order in which they shorten waits most.
+
+    The plan has a clock of its own, which stands still while more is due than may be sent. So all intervals
+    stretch together: who would be looked at every second is still looked at thirty times as often as who
+    would be looked at every thirty.
+
+    :param budget: how many polls may go
+    :param schedule: how far apart the looks at one Stream task are
+    """
+
+    def __init__(self, budget: PollBudget, schedule: Schedule) -> None:
+        self.budget = budget
+        self.schedule = schedule
+        self.stretch = 1.0
+        self._waits: set[Wait] = set()
+        self._last_looks: set[Wait] = set()  # those whose deadline has come
+        self._watched: dict[str, _Watched] = {}
+        self._due: list[tuple[float, str]] = []
+        self._deadlines: list[tuple[float, int, Wait]] = []
+        self._numbers = count()
+        self._lag = 0.0  # seconds by which the plan's clock is behind
+        self._span = (-inf, 0.0)  # when the stretch was measured, and the lag then
+
+    def __len__(self) -> int:
+        """Return how many waits are going on."""
+        return len(self._waits)
+
+    def join(self, wait: Wait, now: float) -> None:
+        """Begin to look at the Stream tasks of a wait: at once, or in turn where the budget is spent."""
+        wait.interval = self._interval
+        self._waits.add(wait)
+        age = now - wait.started_at
+        first = 0.0 if self.budget.ready_at(now) <= now else wait.terms.delay(age, wait.interval)
+        for task_id in wait.open_task_ids:
+            watched = self._watched.setdefault(task_id, _Watched())
+            watched.waits.append(wait)
+            self._put(task_id, watched, now + first - self._lag)
+        # Whatever it is that ended while nobody looked, it is looked at once.
+        heapq.heappush(self._deadlines, (max(now, wait.deadline), next(self._numbers), wait))
+
+    def leave(self, wait: Wait) -> None:
+        """Forget a wait, whether it is over or not."""
+        self._waits.discard(wait)
+        self._last_looks.discard(wait)
+        for task_id in dict.fromkeys(wait.task_ids):
+            watched = self._watched.get(task_id)
+            if watched and wait in watched.waits:
+                watched.waits.remove(wait)
+                if not watched.waits:
+                    del self._watched[task_id]
+        if len(self._due) > 2 * len(self._watched) + 64:
+            self._due = [entry for entry in self._due if self._is_current(entry)]
+            heapq.heapify(self._due)
+        if len(self._deadlines) > 2 * len(self._waits) + 64:
+            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._waits]
+            heapq.heapify(self._deadlines)
+
+    def expire(self, now: float) -> list[Wait]:
+        """Prefer the last looks of waits whose deadline has come; return those that ended without one."""
+        over = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            came, number, wait = heapq.heappop(self._deadlines)
+            if wait in self._last_looks:
+                wait.expire(now)
+                over.append(wait)
+            elif wait in self._waits:
+                self._last_looks.add(wait)
+                for task_id in wait.open_task_ids:
+                    self._put(task_id, self._watched[task_id], -inf)
+                heapq.heappush(self._deadlines, (came + LAST_LOOK, number, wait))
+        return over
+
+    def take(self, now: float) -> str | None:
+        """Return a Stream task to look at now, and count it as looked at; ``None`` if there is none."""
+        while self._due and not self._is_current(self._due[0]):
+            heapq.heappop(self._due)
+        if not self._due or self._due[0][0] > now - self._lag or self.budget.ready_at(now) > now:
+            return None
+        key, task_id = heapq.heappop(self._due)
+        watched = self._watched[task_id]
+        watched.key, watched.under_way = inf, True
+        if key > -inf:
+            self._lag = max(self._lag, now - key - SLACK)
+        self._measure(now)
+        self.budget.sent(now)
+        return task_id
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until there may be something to do; infinite if an answer must come first."""
+        due = self._due[0][0] + self._lag if self._due else inf
+        deadline = self._deadlines[0][0] if self._deadlines else inf
+        return max(0.0, min(max(due, self.budget.ready_at(now)), deadline) - now)
+
+    def saw(
+        self, task_id: str, answer: StreamTask | StreamException, limit: RateLimit | None, now: float
+    ) -> Seen:
+        """
+        Take in what a look brought.
+
+        :param answer: the Stream task, or why there is none
+        :param limit: what the answer said of the budget
+        :param now: Unix time of the answer
+        """
+        self.budget.answered(limit, now)
+        if isinstance(answer, StreamRateLimitException):
+            pause = asked_pause(answer)
+            self.budget.refused(WINDOW / 2 if pause is None else pause, now)
+        watched = self._watched.get(task_id)
+        if watched is None:
+            return Seen([])
+        delay = self._learn(watched, answer, now) if isinstance(answer, StreamTask) else None
+        watched.under_way = False
+        notes = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
+        due = inf
+        for wait, _ in notes:
+            next_look = wait.due_at(task_id)
+            if next_look == inf:
+                watched.waits.remove(wait)
+            due = min(due, next_look)
+        if watched.waits:
+            self._put(task_id, watched, due - self._lag)
+        else:
+            del self._watched[task_id]
+        return Seen(notes, delay)
+
+    def _interval(self, age: float) -> float:
+        # In seconds of the plan's clock, which is slower than others by the stretch.
+        return self.schedule.interval(age, self.stretch) / self.stretch
+
+    def _learn(self, watched: _Watched, task: StreamTask, now: float) -> float | None:
+        """Let the schedule learn; return how long a finished Stream task has been finished."""
+        began = min(wait.started_at for wait in watched.waits)
+        before = began if watched.looked_at is None else watched.looked_at
+        if not task.finished:
+            self.schedule.saw_open(max(0.0, before - began), max(0.0, now - began))
+            watched.looked_at = now
+            return None
+        # Clocks differ, but it was open at the look before.
+        finished_at = (before + now) / 2 if task.updated_at is None else task.updated_at
+        if watched.looked_at is None and finished_at <= began:
+            return max(0.0, now - began)  # it was finished before anybody waited
+        finished_at = max(before, min(now, finished_at))
+        self.schedule.saw_finish(max(0.0, before - began), max(0.0, finished_at - began))
+        return now - finished_at
+
+    def _put(self, task_id: str, watched: _Watched, key: float) -> None:
+        if not watched.under_way and key < watched.key:
+            watched.key = key
+            heapq.heappush(self._due, (key, task_id))
+
+    def _is_current(self, entry: tuple[float, str]) -> bool:
+        key, task_id = entry
+        watched = self._watched.get(task_id)
+        return watched is not None and watched.key == key and not watched.under_way
+
+    def _measure(self, now: float) -> None:
+        since, lag = self._span
+        if now - since >= _SPAN:
+            if since > -inf:
+                self.stretch = (now - since) / max(0.01, now - since - (self._lag - lag))
+            self._span = (now, self._lag)

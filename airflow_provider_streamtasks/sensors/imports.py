@@ -1,0 +1,59 @@
+"""``StreamImportSensor``: an Airflow task that ends as an import ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import XComArg
+
+from airflow_provider_streamtasks.arguments import check_states, check_stream_task_ids, is_rendered
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.results import results_of
+from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+from airflow_provider_streamtasks.waiting import ImportWaiter
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StreamImportSensor(StreamTaskSensor, ImportWaiter):
+    """
+    Wait until imports are finished: completed is success, failed is failure.
+
+    An import of the first generation may wait for a person at Stream to confirm it; the log says so. The
+    other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`.
+
+    :param import_id: the import, or a list of them; usually the output of the Airflow task that started it
+        (templated)
+    :param completed_states: for imports of the second generation, the states that mean success: Stream does
+        not explain its numbers. Leave it empty for imports of the first generation.
+    :param failed_states: for imports of the second generation, the states that mean failure
+    """
+
+    template_fields: Sequence[str] = ("import_id", "stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        import_id: str | Sequence[str] | XComArg,
+        completed_states: Sequence[int] = (),
+        failed_states: Sequence[int] = (),
+        **kwargs: Any,
+    ) -> None:
+        # What is waited for is known as import_id here.
+        super().__init__(stream_task_id=[], **kwargs)
+        if is_rendered(import_id):
+            check_stream_task_ids(import_id, "import_id")
+        self.import_id = import_id
+        self.completed_states = check_states("completed_states", completed_states)
+        self.failed_states = check_states("failed_states", failed_states)
+
+    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
+        """Return the result, or the list of results where a list of imports was waited for."""
+        results = results_of(tasks, redact_urls=self.redact_result_urls)
+        return results[0] if isinstance(self.import_id, str) else results
+
+    def awaited_task_ids(self, context: Context) -> list[str]:
+        """Return the imports, whose ids are rendered by now."""
+        return check_stream_task_ids(self.import_id, "import_id")

@@ -1,0 +1,116 @@
+"""What keeps a sensor from beginning or ending in the triggerer, where Airflow does less than on a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.arguments import is_rendered
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Operator
+
+    from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+
+_PARTS = (
+    "awaited_task_ids",
+    "conclude",
+    "deliver",
+    "execute",
+    "execute_complete",
+    "new_trigger",
+    "poke",
+    "pollable",
+    "post_execute",
+    "pre_execute",
+    "wait_terms",
+)
+"""What a subclass may have changed, and the triggerer would not run."""
+
+
+class OnlyIf:
+    """
+    A class attribute that Airflow reads, decided for each sensor when it is read; false on the class itself.
+
+    Airflow reads it when it serializes the DAG: by then callbacks, outlets and what depends on the sensor are
+    known, also those that were added after the sensor was made.
+
+    :param decide: the name of the method that decides
+    :param otherwise: the value on the class, which is what mapped sensors have
+    """
+
+    def __init__(self, decide: str, otherwise: Any) -> None:
+        self.decide = decide
+        self.otherwise = otherwise
+
+    def __get__(self, sensor: StreamTaskSensor | None, owner: type) -> Any:
+        """Decide."""
+        return self.otherwise if sensor is None else getattr(sensor, self.decide)()
+
+
+def needs_worker_to_end(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) -> str | None:
+    """
+    Return why a completed Stream task must not end the Airflow task in the triggerer; ``None`` if it may.
+
+    :param base: the class whose behaviour the triggerer knows
+    """
+    if not _compat.RUNS_WITHOUT_WORKERS:
+        return "Airflow is older than 3.3"
+    if sensor.on_success_callback:
+        return "on_success_callback would not be called"
+    if sensor.outlets:
+        return "outlets would not be updated"
+    if _compat.has_listeners():
+        return "listeners would not be told"
+    if sensor._post_execute_hook:
+        return "post_execute would not be called"
+    if sensor.multiple_outputs:
+        return "multiple_outputs would not be pushed"
+    if changed := [name for name in _PARTS if getattr(type(sensor), name) is not getattr(base, name)]:
+        return f"{type(sensor).__name__} changes {', '.join(changed)}"
+    if _is_mapped(sensor):
+        return "it is in a mapped task group"
+    if sensor.downstream_task_ids and any(True for _ in sensor.iter_mapped_dependants()):
+        return "mapped tasks depend on its XCom"
+    return None
+
+
+def needs_worker_to_start(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) -> str | None:
+    """Return why the Airflow task must not begin in the triggerer; ``None`` if it may."""
+    if reason := impossible_to_start(sensor) or needs_worker_to_end(sensor, base):
+        return reason
+    if sensor.on_execute_callback:
+        return "on_execute_callback would not be called"
+    if sensor._pre_execute_hook:
+        return "pre_execute would not be called"
+    if sensor.execution_timeout:
+        return "execution_timeout would end the wait"
+    if sensor.pool != conf.get("core", "default_pool_name", fallback="default_pool"):
+        return f"the pool {sensor.pool!r} would not be asked"
+    if sensor.max_active_tis_per_dag is not None or sensor.max_active_tis_per_dagrun is not None:
+        return "max_active_tis would not be kept"
+    if sensor.operator_extra_links:
+        return "extra links would not be made"
+    return None
+
+
+def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
+    """Return why the Airflow task cannot begin in the triggerer, whatever is wanted; ``None`` if it can."""
+    if not sensor.deferrable:
+        return "it is not deferrable"
+    if not is_rendered(sensor.stream_conn_id):
+        return "stream_conn_id is a template"
+    if _is_mapped(sensor):
+        return "it is in a mapped task group"
+    source = sensor.stream_task_id
+    if isinstance(source, PlainXComArg):
+        mapped = _is_mapped(source.operator)
+        return f"stream_task_id comes from the mapped task {source.operator.task_id!r}" if mapped else None
+    return None if is_rendered(source) else "stream_task_id is a template"
+
+
+def _is_mapped(operator: Operator) -> bool:
+    return operator.is_mapped or operator.get_closest_mapped_task_group() is not None
