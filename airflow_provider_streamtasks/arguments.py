@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
 from reprlib import repr as shortened
 from typing import Any
@@ -12,7 +13,9 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 def is_rendered(value: Any) -> bool:
     """Tell whether a templated argument has its value already, or gets it when the Airflow task runs."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, Mapping):
+        return all(map(is_rendered, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
         return all(map(is_rendered, value))
     return not isinstance(value, ResolveMixin) and not (isinstance(value, str) and "{" in value)
 
@@ -41,20 +44,27 @@ def check_text(name: str, value: Any) -> str:
     return value
 
 
-def check_stream_task_ids(value: Any) -> list[str]:
-    """Return the Stream tasks that ``stream_task_id`` names: one id, or a list of them."""
-    allowed = "the id of a Stream task, or a list of ids, is needed"
+def check_states(name: str, value: Any) -> tuple[int, ...]:
+    """Return states of imports, which are numbers."""
+    if isinstance(value, list | tuple | set | frozenset) and all(type(state) is int for state in value):
+        return tuple(sorted(value))
+    raise ValueError(f"{name} is {shortened(value)}: a list of whole numbers is needed")
+
+
+def check_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]:
+    """Return the Stream tasks that an argument names: one id, or a list of them."""
+    allowed = "an id that Stream gave out, or a list of ids, is needed"
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "("):
         raise ValueError(
-            f"stream_task_id is {shortened(value)}, a list that became text in a template: {allowed}. "
+            f"{name} is {shortened(value)}, a list that became text in a template: {allowed}. "
             "Pass the output of the Airflow task that submitted, or set render_template_as_native_obj=True "
             "on the DAG."
         )
     ids = [value] if isinstance(value, str) else value
     if not isinstance(ids, list | tuple | set | frozenset):
         hint = " Did the Airflow task that it comes from push an XCom?" if value is None else ""
-        raise ValueError(f"stream_task_id is {shortened(value)}: {allowed}.{hint}")
+        raise ValueError(f"{name} is {shortened(value)}: {allowed}.{hint}")
     for task_id in ids:
         if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
-            raise ValueError(f"stream_task_id holds {shortened(task_id)}: {allowed}")
+            raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}")
     return list(ids)

@@ -30,19 +30,34 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Stream",
-                "python-modules": ["airflow_provider_streamtasks.operators.chat"],
+                "python-modules": [
+                    "airflow_provider_streamtasks.operators.chat",
+                    "airflow_provider_streamtasks.operators.feeds",
+                    "airflow_provider_streamtasks.operators.imports",
+                    "airflow_provider_streamtasks.operators.moderation",
+                    "airflow_provider_streamtasks.operators.operation",
+                    "airflow_provider_streamtasks.operators.users",
+                    "airflow_provider_streamtasks.operators.video",
+                ],
             }
         ],
         "sensors": [
             {
                 "integration-name": "Stream",
-                "python-modules": ["airflow_provider_streamtasks.sensors.task"],
+                "python-modules": [
+                    "airflow_provider_streamtasks.sensors.imports",
+                    "airflow_provider_streamtasks.sensors.task",
+                ],
             }
         ],
         "triggers": [
             {
                 "integration-name": "Stream",
-                "python-modules": ["airflow_provider_streamtasks.triggers.task"],
+                "python-modules": [
+                    "airflow_provider_streamtasks.triggers.imports",
+                    "airflow_provider_streamtasks.triggers.sensor",
+                    "airflow_provider_streamtasks.triggers.task",
+                ],
             }
         ],
         "connection-types": [

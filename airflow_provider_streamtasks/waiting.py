@@ -10,22 +10,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralTimeout
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSensorTimeout, TaskDeferralTimeout
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.arguments import check_flag, check_text
-from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
+from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, failed_items
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask, failed_items
 from airflow_provider_streamtasks.results import report_failed_items
-from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, read_event
+from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
+from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-BACKSTOP = 15.0
-"""Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
+    from airflow.triggers.base import BaseTrigger
 
 
 class StreamTaskWaiter(BaseOperator):
@@ -65,22 +65,30 @@ class StreamTaskWaiter(BaseOperator):
         """Return the Stream tasks to wait for, as the Airflow task knows them on a worker."""
         raise NotImplementedError
 
+    @property
+    def pollable(self) -> Pollable:
+        """What is waited for."""
+        return STREAM_TASKS
+
+    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
+        """Return the trigger that waits, from now on."""
+        return StreamTaskTrigger(self.stream_conn_id, task_ids, time.time(), **asdict(self.wait_terms()))
+
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to look."""
         raise NotImplementedError
 
     def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
         """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
-        terms = self.wait_terms()
         self.defer(
-            trigger=StreamTaskTrigger(self.stream_conn_id, task_ids, time.time(), **asdict(terms)),
+            trigger=self.new_trigger(task_ids),
             method_name="execute_complete",
-            timeout=timedelta(seconds=terms.timeout + BACKSTOP),
+            timeout=timedelta(seconds=self.wait_terms().timeout + BACKSTOP),
         )
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Take over from the trigger, on a worker."""
-        return self.conclude(context, lambda: read_event(event, self.hook))
+        return self.conclude(context, lambda: read_event(event, self.hook, self.pollable))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Come back from the triggerer, or without it: then look once before calling it a timeout."""
@@ -100,17 +108,18 @@ class StreamTaskWaiter(BaseOperator):
         :return: the XCom ``return_value``
         :raises AirflowSensorTimeout: if the deadline passed
         :raises StreamTaskException: if one failed
+        :raises StreamConfigurationError: if the Airflow connection is gone
         """
         try:
             tasks = get_tasks()
         except StreamTaskTimeout as error:
             raise AirflowSensorTimeout(str(error)) from error
-        report_failed_items(
-            context,
-            {item: reason for task in tasks for item, reason in failed_items(task.result).items()},
-            [task.task_id for task in tasks],
-            fail=self.fail_on_partial,
-        )
+        except AirflowNotFoundException as error:
+            # As an AirflowException, soft_fail would turn it into a skip.
+            raise StreamConfigurationError(str(error)) from error
+        inside = {task.task_id: failed for task in tasks if (failed := failed_items(task.result))}
+        merged = {item: reason for failed in inside.values() for item, reason in failed.items()}
+        report_failed_items(context, merged, list(inside), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
@@ -118,5 +127,30 @@ class StreamTaskWaiter(BaseOperator):
         raise NotImplementedError
 
     def _look_once(self, wait: Wait) -> list[StreamTask]:
-        self.hook.look_at_due(wait)
+        self.hook.look_at_due(wait, self.pollable)
         return wait.result()
+
+
+class ImportWaiter(StreamTaskWaiter):
+    """Base of what waits for imports, which have endpoints and states of their own."""
+
+    completed_states: Sequence[int] = ()
+    """States of the second generation that mean success; empty for the first generation."""
+    failed_states: Sequence[int] = ()
+    cancel_on_kill = False
+
+    @property
+    def pollable(self) -> Import:
+        """What is waited for."""
+        return Import(tuple(self.completed_states), tuple(self.failed_states))
+
+    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
+        """Return the trigger that waits, from now on."""
+        return StreamImportTrigger(
+            stream_conn_id=self.stream_conn_id,
+            stream_task_ids=task_ids,
+            started_at=time.time(),
+            cancel_on_kill=self.cancel_on_kill,
+            **asdict(self.wait_terms()),
+            **self.pollable.serialize(),
+        )

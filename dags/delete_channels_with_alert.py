@@ -19,7 +19,7 @@ from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
 
 def alert(context: Any) -> None:
-    exception, ti = context["exception"], context["ti"]
+    exception, ti = context.get("exception"), context["ti"]
     lines = [f"{ti.dag_id}.{ti.task_id} failed in the run {ti.run_id}"]
     if isinstance(exception, StreamTaskException):
         lines += [

@@ -1,15 +1,26 @@
-"""``StreamOperator``: submit an operation of Stream's, batch by batch, and wait if asked to."""
+"""``StreamOperator``: submit an operation of Stream's exactly once, at any size, and wait if asked to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.arguments import check_flag, check_seconds, is_rendered
+from airflow_provider_streamtasks.exceptions import (
+    StreamException,
+    StreamSubmissionException,
+    StreamTaskException,
+)
+from airflow_provider_streamtasks.operators.items import ItemFile, check_known_items
+from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
+from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.polling import WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, failed_items
@@ -22,23 +33,43 @@ if TYPE_CHECKING:
 TASK_IDS_KEY = "task_ids"
 RESULT_KEY = "result"
 
+HELD_PAUSE = 8.0
+"""Seconds of a pause for which the worker is kept: leaving it and coming back takes about as long."""
+
+
+class StreamSubmissionFailed(StreamSubmissionException, AirflowFailException):
+    """
+    The operator's verdict on a submission of which Stream may have accepted more than it said.
+
+    Airflow does not retry it: no retry makes it certain.
+    """
+
+    def serialize(self) -> tuple[str, tuple[()], dict[str, Any]]:
+        """Return class path and arguments, as Airflow serializes its exceptions."""
+        return f"{type(self).__module__}.{type(self).__name__}", (), self.fields()
+
 
 class StreamOperator(StreamTaskWaiter):
     """
     Base of the operators that start Stream tasks. A subclass names the operation and its arguments.
 
-    More items than one request may carry become several batches, sent in order. XComs: ``return_value`` is
-    the id of the Stream task, or the list of ids where there is not exactly one; ``task_ids`` is always the
-    list; ``result`` is what became of it, where the Airflow task gets to know.
+    More items than one request may carry become several batches, sent in order. What Stream accepted is noted
+    before the next request leaves, so a retry goes on behind it (Airflow 3.3 and later).
 
-    :param wait_for_completion: whether the Airflow task ends with the Stream tasks, and as they end
+    XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one;
+    ``task_ids`` is always the list; ``result`` is what became of it, where the Airflow task gets to know.
+
+    :param wait_for_completion: whether the Airflow task ends with the Stream tasks, and as they end. A retry
+        after a failure submits what failed again, and waits for the rest.
     :param deferrable: wait in the triggerer, which holds no worker (default: ``[operators]
         default_deferrable``)
     :param poll_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
+    :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
+        a retry submits the rest, then fails and names the batch. ``"resubmit"``: it is submitted again.
     """
 
-    operation: ClassVar[Operation]
+    stream_operation: Operation
 
     def __init__(
         self,
@@ -47,6 +78,7 @@ class StreamOperator(StreamTaskWaiter):
         deferrable: bool | None = None,
         poll_interval: timedelta | float | None = None,
         wait_timeout: timedelta | float | None = None,
+        on_ambiguous: str = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -62,68 +94,143 @@ class StreamOperator(StreamTaskWaiter):
         self.wait_timeout = check_seconds(
             "wait_timeout", configuration.timeout() if wait_timeout is None else wait_timeout
         )
-        self._accepted: list[str] = []
+        if on_ambiguous not in ("fail", "resubmit"):
+            raise ValueError(f"on_ambiguous is {on_ambiguous!r}: 'fail' or 'resubmit' is needed")
+        self.on_ambiguous = on_ambiguous
+        self._stored: StoredLedger | None = None
+
+    def check_known(self) -> None:
+        """Check at parse time what no template will give; subclasses call it at the end of ``__init__``."""
+        options = self._options()
+        self.stream_operation.check(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
+        items = self.stream_operation.items
+        if items and is_rendered(source := self._source()):
+            check_known_items(items, source)
+
+    def execute(self, context: Context) -> Any:
+        """Check the input, submit what is not submitted yet, and wait if asked to."""
+        book = self._book(context)
+        try:
+            result = self._submit(context, book)
+        except StreamSubmissionException as error:
+            raise StreamSubmissionFailed(**error.fields()) from None
+        except StreamException as error:
+            if errors.is_ambiguous(error) and not book.kept and self.on_ambiguous == "fail":
+                # Nothing would tell a retry that this batch was sent.
+                raise StreamSubmissionFailed(str(error), batches=book.ledger.uncertain) from error
+            raise
+        finally:
+            # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
+            context["ti"].xcom_push(TASK_IDS_KEY, book.ledger.task_ids)
+        if result is not None:
+            context["ti"].xcom_push(RESULT_KEY, result)
+        try:
+            report_failed_items(context, book.ledger.refused_items, [], fail=self.fail_on_partial)
+        except StreamTaskException:
+            for place in book.ledger.failed_at_once():
+                book.save(place)
+            raise
+        task_ids = book.ledger.task_ids
+        if not (self.wait_for_completion and task_ids):
+            return self._ended(context, task_ids)
+        if self.deferrable:
+            self.wait_in_triggerer(task_ids)
+        return self.conclude(context, lambda: self._wait_on_worker(task_ids))
+
+    def go_on(self, context: Context, event: Any = None) -> Any:
+        """Go on submitting after a pause, on another worker."""
+        return self.execute(context)
+
+    def conclude(self, context: Context, get_tasks: Callable[[], list[StreamTask]]) -> Any:
+        """End the Airflow task as the Stream tasks ended, and note for a retry which of them failed."""
+        tasks: list[StreamTask] = []
+
+        def seen() -> list[StreamTask]:
+            tasks.extend(get_tasks())
+            return tasks
+
+        try:
+            return super().conclude(context, seen)
+        except StreamTaskException as error:
+            inside = {task.task_id: failed_items(task.result) for task in tasks}
+            book = self._book(context)
+            for place in book.ledger.failed({task_id: inside.get(task_id, {}) for task_id in error.task_ids}):
+                book.save(place)
+            raise
+
+    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
+        """Push the results, and return the ids."""
+        results = results_of(tasks, redact_urls=self.redact_result_urls)
+        context["ti"].xcom_push(RESULT_KEY, _one_or_list(results))
+        return self._ended(context, [task.task_id for task in tasks])
 
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to look."""
         return WaitTerms(self.wait_timeout, self.poll_interval, configuration.max_wait())
 
     def awaited_task_ids(self, context: Context) -> list[str]:
-        """Return the Stream tasks that this try of the Airflow task submitted."""
+        """Return the Stream tasks that were submitted."""
         ti = context["ti"]
         return list(ti.xcom_pull(self.task_id, key=TASK_IDS_KEY, map_indexes=ti.map_index) or [])
 
-    def execute(self, context: Context) -> Any:
-        """Check the input, submit it batch by batch, and wait if asked to."""
-        items = self.operation.items.check(getattr(self, self.operation.items.name))
-        options = self.operation.check({name: getattr(self, name) for name in self.operation.options})
-        done_at_once: dict[str, Any] = {}
-        try:
-            for batch in self.operation.items.batches(items):
-                done_at_once.update(self._submit(batch, options))
-        finally:
-            # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
-            context["ti"].xcom_push(TASK_IDS_KEY, self._accepted)
-        if done_at_once:
-            context["ti"].xcom_push(RESULT_KEY, done_at_once)
-            report_failed_items(context, failed_items(done_at_once), [], fail=self.fail_on_partial)
-        if not (self.wait_for_completion and self._accepted):
-            return _one_or_list(self._accepted)
-        if self.deferrable:
-            self.wait_in_triggerer(self._accepted)
-        return self.conclude(
-            context,
-            lambda: self.hook.wait_for_tasks(self._accepted, self.poll_interval, self.wait_timeout),
-        )
-
-    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """Push the results, and return the ids."""
-        results = results_of(tasks, redact_urls=self.redact_result_urls)
-        context["ti"].xcom_push(RESULT_KEY, _one_or_list(results))
-        return _one_or_list([task.task_id for task in tasks])
-
     def on_kill(self) -> None:
         """Say what goes on although the Airflow task was killed: Stream cannot cancel it."""
-        if self._accepted:
-            self.log.warning("Stream cannot cancel tasks: it goes on with %s", in_words(self._accepted))
+        if self._stored and (task_ids := self._stored.ledger.task_ids):
+            self.log.warning("Stream cannot cancel tasks: it goes on with %s", in_words(task_ids))
 
-    def _submit(self, batch: Sequence[str], options: Mapping[str, Any]) -> Mapping[str, Any]:
-        submission = self.hook.submit(self.operation, batch, **options)
-        if submission.task_id:
-            self._accepted.append(submission.task_id)
-            self.log.info(
-                "%s of %d %s is Stream task %s",
-                self.operation.name, len(batch), self.operation.items.name, submission.task_id,
-            )  # fmt: skip
-            return {}
-        self.log.info("%s of %d %s is done", self.operation.name, len(batch), self.operation.items.name)
-        return submission.result or {}
+    def _wait_on_worker(self, task_ids: Sequence[str]) -> list[StreamTask]:
+        return self.hook.wait_for_tasks(task_ids, self.poll_interval, self.wait_timeout, self.pollable)
 
-    def _check_what_is_known(self) -> None:
-        """Check at parse time what is not left to a template; subclasses call it last."""
-        if is_rendered(items := getattr(self, self.operation.items.name)):
-            self.operation.items.check(items)
-        self.operation.check({name: getattr(self, name) for name in self.operation.options})
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.stream_operation.options}
+
+    def _source(self) -> Any:
+        """Return what names the items."""
+        return getattr(self, self.stream_operation.items.name) if self.stream_operation.items else None
+
+    def _book(self, context: Context) -> StoredLedger:
+        self._stored = self._stored or StoredLedger(context)
+        return self._stored
+
+    def _submit(self, context: Context, book: StoredLedger) -> Any:
+        operation = self.stream_operation
+        options = operation.check(self._options())
+        source = self._source() if operation.items else [options]
+        with ItemFile(operation.items or ONE_REQUEST, source, context) as items:
+            return Submitter(
+                self.hook,
+                operation,
+                options,
+                book,
+                resubmit_uncertain=self.on_ambiguous == "resubmit",
+                pause=lambda seconds: self._pause(seconds, may_leave=book.kept),
+                log=self.log,
+            ).submit(items)
+
+    def _pause(self, seconds: float, *, may_leave: bool) -> None:
+        if seconds <= HELD_PAUSE or not may_leave:
+            time.sleep(seconds)
+            return
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="go_on")
+
+    def _ended(self, context: Context, task_ids: Sequence[str]) -> Any:
+        """Return the XCom ``return_value``, unless something about the submission is uncertain."""
+        if uncertain := self._book(context).ledger.uncertain:
+            cap = self.stream_operation.items.cap if self.stream_operation.items else 1
+            entries = self._book(context).ledger.entries
+            named = ", ".join(
+                f"{i + 1} (items {i * cap + 1} to {i * cap + entries[i].size})" for i in uncertain
+            )
+            raise StreamSubmissionFailed(
+                f"Everything was submitted to Stream but batch {named}: an earlier try sent it and saw no "
+                "answer, so Stream may or may not have accepted it",
+                hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
+                batches=uncertain,
+            )
+        return _one_or_list(list(task_ids))
 
 
 def _one_or_list(values: list[Any]) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import XComArg
-
 from airflow_provider_streamtasks.operators.base import StreamOperator
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
+from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
+from airflow_provider_streamtasks.protocol.operations import (
+    CHANNEL_BATCH_UPDATE,
+    DELETE_CHANNELS,
+    EXPORT_CHANNELS,
+)
 
 
 class StreamDeleteChannelsOperator(StreamOperator):
@@ -16,21 +19,112 @@ class StreamDeleteChannelsOperator(StreamOperator):
     Delete channels.
 
     A soft delete hides channels and is done at once: there is no Stream task, ``return_value`` and
-    ``task_ids`` are empty lists, and the XCom ``result`` says per channel what became of it. A hard delete
-    also destroys the messages, in the background, and cannot be undone.
+    ``task_ids`` are empty lists, and the XCom ``result`` says per channel what became of it (where one
+    request carried them all). A hard delete also destroys the messages, in the background, and cannot be
+    undone.
 
-    :param cids: the channels, each as ``type:id`` (templated). Duplicates are dropped; every 100 are a batch.
+    :param cids: the channels, each as ``type:id``: a list, the output of another Airflow task, a callable
+        that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100
+        are a batch.
     :param hard_delete: whether to destroy them (default: False, as at Stream)
-    :raises ValueError: if a cid is not a cid; at parse time where it is not left to a template
-    :raises StreamException: if Stream did not accept a batch; ``task_ids`` then holds those it did accept
     """
 
-    operation = DELETE_CHANNELS
-    template_fields: Sequence[str] = ("cids", "stream_conn_id")
+    stream_operation = DELETE_CHANNELS
+    template_fields: Sequence[str] = (*DELETE_CHANNELS.arguments, "stream_conn_id")
     ui_color = "#ffe4d6"
 
-    def __init__(self, *, cids: Sequence[str] | XComArg, hard_delete: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        cids: ItemsArgument,
+        hard_delete: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.cids = cids
+        self.cids = item_source(cids)
         self.hard_delete = hard_delete
-        self._check_what_is_known()
+        self.check_known()
+
+
+class StreamExportChannelsOperator(StreamOperator):
+    """
+    Export channels with their messages to a file at Stream.
+
+    The result of the Stream task holds the signed URL of the file. It is valid for 24 hours, and signed
+    anew on every look at the Stream task; the file stays for 60 days.
+
+    :param channels: the channels, each as ``type:id`` or as a dictionary with ``cid`` (or ``type`` and
+        ``id``) and perhaps ``messages_since`` and ``messages_until`` (``datetime`` or RFC 3339): a list,
+        the output of another Airflow task, a callable that takes the context, or a file with one per line
+        (templated). Duplicates are dropped; every 25 are a batch.
+    :param version: ``v1``, one JSON document (Stream's default), or ``v2``, JSON lines
+    :param format: ``json`` (Stream's default) or ``csv``, which needs ``version="v2"``
+    :param include_fields: columns of a csv (Stream's default: a standard set)
+    :param clear_deleted_message_text: whether the text of deleted messages is left out
+    :param include_truncated_messages: whether truncated messages are exported
+    :param include_soft_deleted_channels: whether soft-deleted channels are exported
+    :param export_users: whether the users are exported as well; not with csv
+    """
+
+    stream_operation = EXPORT_CHANNELS
+    template_fields: Sequence[str] = (*EXPORT_CHANNELS.arguments, "stream_conn_id")
+    ui_color = "#d6f5e0"
+
+    def __init__(
+        self,
+        *,
+        channels: ItemsArgument,
+        version: str | None = None,
+        format: str | None = None,
+        include_fields: Sequence[str] | None = None,
+        clear_deleted_message_text: bool | None = None,
+        include_truncated_messages: bool | None = None,
+        include_soft_deleted_channels: bool | None = None,
+        export_users: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.channels = item_source(channels)
+        self.version = version
+        self.format = format
+        self.include_fields = include_fields
+        self.clear_deleted_message_text = clear_deleted_message_text
+        self.include_truncated_messages = include_truncated_messages
+        self.include_soft_deleted_channels = include_soft_deleted_channels
+        self.export_users = export_users
+        self.check_known()
+
+
+class StreamChannelBatchUpdateOperator(StreamOperator):
+    """
+    Change many channels in one Stream task: members, roles, visibility, data.
+
+    Channels that could not be changed are failed items: Stream calls the whole completed all the same.
+
+    :param operation: what to do: ``addMembers``, ``removeMembers``, ``inviteMembers``, ``invites``,
+        ``assignRoles``, ``addModerators``, ``demoteModerators``, ``hide``, ``show``, ``archive``,
+        ``unarchive`` or ``updateData``
+    :param filter: which channels: ``cids`` or ``types``, each with ``$eq`` or ``$in``
+    :param members: at most 100 members, each with ``user_id`` and perhaps ``channel_role``
+    :param data: the data to set, for ``updateData``
+    """
+
+    stream_operation = CHANNEL_BATCH_UPDATE
+    template_fields: Sequence[str] = (*CHANNEL_BATCH_UPDATE.arguments, "stream_conn_id")
+    ui_color = "#fff3cc"
+
+    def __init__(
+        self,
+        *,
+        operation: str,
+        filter: Mapping[str, Any],
+        members: Sequence[Mapping[str, Any]] | None = None,
+        data: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.operation = operation
+        self.filter = filter
+        self.members = members
+        self.data = data
+        self.check_known()

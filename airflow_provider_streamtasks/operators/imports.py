@@ -1,0 +1,146 @@
+"""Operators that import data into Stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import ObjectStoragePath
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.arguments import check_flag, check_states, check_text
+from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.protocol.imports import (
+    CREATE_IMPORT,
+    CREATE_IMPORT_V2,
+    MAX_UPLOAD,
+    cancel_import,
+    create_import_url,
+)
+from airflow_provider_streamtasks.protocol.tasks import signature
+from airflow_provider_streamtasks.waiting import ImportWaiter
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StreamImportOperator(StreamOperator, ImportWaiter):
+    """
+    Import a file into Stream Chat: ask for a place, upload the file as a stream, start the import.
+
+    The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload
+    again what is uploaded.
+
+    :param file: an ``ObjectStoragePath``, or text like ``s3://bucket/import.json`` or
+        ``/data/import.json``; at most 300 MiB (templated)
+    :param mode: ``insert`` only adds what is not there, ``upsert`` also replaces what is there (templated)
+    :param merge_custom: whether custom fields are merged instead of replaced (templated)
+    """
+
+    stream_operation = CREATE_IMPORT
+    template_fields: Sequence[str] = ("file", "mode", "merge_custom", "stream_conn_id")
+    ui_color = "#fff3cc"
+
+    def __init__(
+        self,
+        *,
+        file: str | PathLike[str],
+        mode: str,
+        merge_custom: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file = file if isinstance(file, PathLike) else check_text("file", file)
+        self.mode = mode
+        self.merge_custom = merge_custom
+        # Where Stream keeps the file: known once it is uploaded.
+        self.path = "{uploaded}"
+        self.check_known()
+
+    def _submit(self, context: Context, book: StoredLedger) -> Any:
+        store, key = _compat.task_state_store(context), f"stream_import_path_{context['ti'].max_tries}"
+        path = store.get(key) if store else None
+        if path is None:
+            path = self._upload()
+            if store:
+                store.set(key, path)
+        self.path = path
+        return super()._submit(context, book)
+
+    def _upload(self) -> str:
+        from airflow_provider_streamtasks.hooks.storage import upload
+
+        file = self.file if isinstance(self.file, ObjectStoragePath) else ObjectStoragePath(str(self.file))
+        size = file.stat().st_size
+        if not 0 < size <= MAX_UPLOAD:
+            raise ValueError(f"file is {file} with {size} bytes: 1 to {MAX_UPLOAD} bytes are needed")
+        place = self.hook.call(create_import_url(file.name))
+        path, url = place.get("path"), place.get("upload_url")
+        if not isinstance(path, str) or not isinstance(url, str):
+            raise StreamException("CreateImportURL: the answer names no place to upload to")
+        mask_secret(signature(url))
+        started = time.monotonic()
+        with file.open("rb") as stream:  # type: ignore[no-untyped-call]
+            upload(url, stream, size)
+        self.log.info("Uploaded %s, %d bytes, in %.1f s", file, size, time.monotonic() - started)
+        return path
+
+
+class StreamImportV2Operator(StreamOperator, ImportWaiter):
+    """
+    Start an import of the second generation.
+
+    Its states are numbers that Stream does not explain: to wait for it, say which of them are final.
+
+    :param product: ``chat`` or ``feeds`` (templated)
+    :param settings: where the data is and how to import it: ``mode``, ``path``, ``s3``, ``merge_custom``,
+        ``skip_references_check``, ``use_import_time_as_op_time`` (templated)
+    :param user_id: the user on whose behalf (templated)
+    :param completed_states: the states that mean success; needed with ``wait_for_completion``
+    :param failed_states: the states that mean failure
+    :param cancel_on_kill: whether Stream is told to cancel the import when the Airflow task is killed while
+        it waits (default: True)
+    """
+
+    stream_operation = CREATE_IMPORT_V2
+    template_fields: Sequence[str] = (*CREATE_IMPORT_V2.arguments, "stream_conn_id")
+    ui_color = "#fff3cc"
+
+    def __init__(
+        self,
+        *,
+        product: str,
+        settings: Mapping[str, Any],
+        user_id: str | None = None,
+        completed_states: Sequence[int] = (),
+        failed_states: Sequence[int] = (),
+        cancel_on_kill: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.product = product
+        self.settings = settings
+        self.user_id = user_id
+        self.completed_states = check_states("completed_states", completed_states)
+        self.failed_states = check_states("failed_states", failed_states)
+        self.cancel_on_kill = check_flag("cancel_on_kill", cancel_on_kill)
+        if self.wait_for_completion and not self.completed_states:
+            raise ValueError("completed_states is empty: wait_for_completion needs to know what success is")
+        self.check_known()
+
+    def on_kill(self) -> None:
+        """Cancel the import: Stream can."""
+        if not (self.cancel_on_kill and self.wait_for_completion and self._stored):
+            return super().on_kill()
+        for import_id in self._stored.ledger.task_ids:
+            try:
+                self.hook.call(cancel_import(import_id))
+                self.log.info("Cancelled the import %s", import_id)
+            except StreamException as error:
+                self.log.warning("The import %s goes on, cancelling failed: %s", import_id, error)
+        return None

@@ -1,0 +1,140 @@
+"""
+Where the items of an operation come from, and how a million of them are read.
+
+A list, the output of another Airflow task, a callable, or a file: each is read once, checked to its end
+before the first request leaves, and kept in a temporary file from which batches are cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from os import PathLike
+from reprlib import repr as shortened
+from tempfile import SpooledTemporaryFile
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from airflow.sdk import Context, ObjectStoragePath, XComArg
+
+from airflow_provider_streamtasks.protocol.fields import Item, Items
+
+ItemsArgument: TypeAlias = (
+    "Iterable[Any] | XComArg | str | PathLike[str] | Callable[[Context], Iterable[Any]]"
+)
+"""What an operator takes for its items."""
+
+IN_MEMORY = 1024 * 1024
+"""Bytes of items that are kept in memory; more go to a temporary file."""
+
+_ITERABLE = "an iterable of items is needed"
+_ALLOWED = (
+    "a list, the output of another Airflow task, a callable that takes the context and returns an iterable, "
+    "or a file with one item per line (an ObjectStoragePath, or text like 's3://bucket/items.txt') is needed"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FromCallable:
+    """
+    A callable that gives the items when the Airflow task runs.
+
+    Airflow would call a callable itself to render a template, and store what it returns in its database.
+    """
+
+    function: Callable[[Context], Iterable[Any]]
+
+    def __str__(self) -> str:
+        return f"<callable {getattr(self.function, '__qualname__', type(self.function).__qualname__)}>"
+
+
+def item_source(value: Any) -> Any:
+    """Return what an operator keeps of the argument that names its items."""
+    return FromCallable(value) if callable(value) else value
+
+
+def check_known_items(spec: Items, value: Any) -> None:
+    """
+    Check at parse time what is known by then: the items of a list, and the kind of anything else.
+
+    :raises ValueError: naming the argument, what was given and what is allowed
+    """
+    if isinstance(value, list | tuple | set | frozenset):
+        for _ in spec.check(value):
+            pass
+    elif not isinstance(value, FromCallable) and not _is_location(value):
+        raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}")
+
+
+class ItemFile:
+    """
+    All items of one Airflow task, checked, without duplicates, in order.
+
+    A context manager; iterate it as often as needed.
+
+    :param spec: what the items must be
+    :param source: where they come from, as :func:`item_source` returned it, rendered
+    :param context: what a callable gets
+    :raises ValueError: if one is not allowed, or there is none
+    """
+
+    def __init__(self, spec: Items, source: Any, context: Context) -> None:
+        check_known_items(spec, source)
+        self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+        self._count = 0
+        try:
+            for item in spec.check(_read(spec, source, context)):
+                self._file.write(json.dumps(item) + "\n")
+                self._count += 1
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> ItemFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Item]:
+        self._file.seek(0)
+        return map(json.loads, self._file)
+
+
+def _read(spec: Items, source: Any, context: Context) -> Iterator[Any]:
+    if isinstance(source, FromCallable):
+        items = source.function(context)
+        if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+            raise ValueError(f"{spec.name}: the callable returned {shortened(items)}: {_ITERABLE}")
+        return _in_order(items)
+    if _is_location(source):
+        return _lines(spec, source)
+    return _in_order(source)
+
+
+def _in_order(items: Iterable[Any]) -> Iterator[Any]:
+    # A set has another order in each process, and a retry must find the batches as they were.
+    return iter(sorted(items, key=repr) if isinstance(items, Set) else items)
+
+
+def _lines(spec: Items, location: str | PathLike[str]) -> Iterator[str]:
+    path = location if isinstance(location, ObjectStoragePath) else ObjectStoragePath(str(location))
+    try:
+        # Some editors begin a file with a mark, which is no part of the first item.
+        with path.open("r", encoding="utf-8-sig") as lines:  # type: ignore[no-untyped-call]
+            for line in lines:
+                if item := line.strip():
+                    yield item
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{spec.name} is {str(location)!r}: a file in UTF-8 is needed ({error})") from None
+
+
+def _is_location(value: Any) -> bool:
+    # An ObjectStoragePath is no os.PathLike.
+    return isinstance(value, PathLike | ObjectStoragePath) or (isinstance(value, str) and "://" in value)

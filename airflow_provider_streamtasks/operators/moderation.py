@@ -1,0 +1,61 @@
+"""Operators on Stream Moderation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
+from airflow_provider_streamtasks.protocol.operations import BULK_IMAGE_MODERATION, IMPORT_BLOCK_LIST
+
+
+class StreamImportBlockListOperator(StreamOperator):
+    """
+    Add words to a block list. Words that are there already are skipped.
+
+    :param blocklist_id: the block list (templated)
+    :param items: the words: a list, the output of another Airflow task, a callable that takes the context,
+        or a file with one per line (templated). Duplicates are dropped; every 5000 are a batch.
+    :param chunk_size: words that Stream handles at a time (Stream's default)
+    """
+
+    stream_operation = IMPORT_BLOCK_LIST
+    template_fields: Sequence[str] = (*IMPORT_BLOCK_LIST.arguments, "stream_conn_id")
+    ui_color = "#fff3cc"
+
+    def __init__(
+        self,
+        *,
+        blocklist_id: str,
+        items: ItemsArgument,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.blocklist_id = blocklist_id
+        self.items = item_source(items)
+        self.chunk_size = chunk_size
+        self.check_known()
+
+
+class StreamBulkImageModerationOperator(StreamOperator):
+    """
+    Moderate many images, whose URLs stand in a CSV file.
+
+    :param csv_file: URL of the file (templated)
+    """
+
+    stream_operation = BULK_IMAGE_MODERATION
+    template_fields: Sequence[str] = (*BULK_IMAGE_MODERATION.arguments, "stream_conn_id")
+    ui_color = "#fff3cc"
+
+    def __init__(
+        self,
+        *,
+        csv_file: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.csv_file = csv_file
+        self.check_known()

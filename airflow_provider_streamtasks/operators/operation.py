@@ -1,0 +1,104 @@
+"""``StreamOperationOperator``: any operation, one that Stream adds tomorrow included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_streamtasks.arguments import check_text, is_rendered
+from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
+from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
+
+METHODS = ("POST", "PUT", "PATCH", "DELETE")
+
+
+class StreamOperationOperator(StreamOperator):
+    """
+    Start any operation that answers with a ``task_id``, from its method, path and body.
+
+    Stream alone checks what the request holds. Everything else is as with the other operators: batches,
+    budget, retries, waiting.
+
+    :param path: below the base URL, such as ``/api/v2/chat/channels/delete`` (templated). Percent-encode what
+        you put into it.
+    :param method: ``POST`` (default), ``PUT``, ``PATCH`` or ``DELETE``
+    :param body: the fields of the body, besides the items (templated)
+    :param query: query parameters, besides the API key (templated)
+    :param items: the list to work on in batches: a list, the output of another Airflow task, a callable that
+        takes the context, or a file with one per line (templated). None if there is no such list.
+    :param items_field: the field of the body that gets a batch of the items; needed with ``items``
+    :param batch_size: items that one request may carry (default: 100)
+    :param operation_name: Stream's name of the operation, such as ``DeleteChannels``. With it the budget is
+        asked for before the first request; without, it is known from the first answer on.
+    """
+
+    template_fields: Sequence[str] = ("path", "body", "query", "items", "stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        method: str = "POST",
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        items: ItemsArgument | None = None,
+        items_field: str | None = None,
+        batch_size: int = 100,
+        operation_name: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if method not in METHODS:
+            raise ValueError(f"method is {method!r}: one of {', '.join(METHODS)} is needed")
+        if (items is None) != (items_field is None):
+            raise ValueError(f"items_field is {items_field!r}: it goes together with items")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}: a whole number, 1 or more, is needed")
+        self.path = check_text("path", path)
+        self.method = method
+        self.body = body
+        self.query = query
+        self.items = item_source(items)
+        self.items_field = items_field
+        self.batch_size = batch_size
+        self.operation_name = operation_name
+        self.check_known()
+
+    @property
+    def stream_operation(self) -> Operation:  # type: ignore[override]
+        """The row that a catalogue would have."""
+        return any_operation(
+            self.operation_name,
+            self.method,
+            _check_path(self.path) if is_rendered(self.path) else self.path,
+            body=_names("body", self.body),
+            query=_names("query", self.query),
+            items=Items(self.items_field, self.batch_size, Anything()) if self.items_field else None,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {**(self.body or {}), **(self.query or {})}
+
+    def _source(self) -> Any:
+        return self.items
+
+
+def _check_path(path: str) -> str:
+    segments = path.split("/")
+    if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
+        raise ValueError(
+            f"path is {path!r}: a path below the base URL is needed, such as '/api/v2/chat/channels/delete', "
+            "without query, with parameters percent-encoded"
+        )
+    return path
+
+
+def _names(argument: str, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{argument} is {value!r}: a dictionary with string keys is needed")
+    return list(value)

@@ -1,0 +1,157 @@
+"""Submitting all batches of one Airflow task: each once, within the budget, noted before and after."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.operators.items import ItemFile
+from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.protocol import errors
+from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.ledger import Batch
+from airflow_provider_streamtasks.protocol.operations import Operation, Submission
+from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
+from airflow_provider_streamtasks.protocol.tasks import failed_items
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+ONE_REQUEST = Items("request", 1, Anything())
+"""The items of an operation that works on no list: its one request."""
+
+SPREAD = 0.5
+"""Seconds over which those come back that waited for the same window."""
+
+
+class Submitter:
+    """
+    Submits what the ledger does not have yet.
+
+    :param hook: sends the requests
+    :param operation: what to submit
+    :param options: the fields of every request besides the items
+    :param book: the ledger, and where it is kept
+    :param resubmit_uncertain: send again what Stream may have accepted
+    :param pause: stays away for some seconds; it may leave the worker by raising ``TaskDeferred``
+    :param log: gets a line for each batch
+    """
+
+    def __init__(
+        self,
+        hook: StreamHook,
+        operation: Operation,
+        options: Mapping[str, Any],
+        book: StoredLedger,
+        *,
+        resubmit_uncertain: bool,
+        pause: Callable[[float], None],
+        log: Logger,
+    ) -> None:
+        self._hook = hook
+        self._operation = operation
+        self._options = options
+        self._book = book
+        self._resubmit_uncertain = resubmit_uncertain
+        self._pause = pause
+        self._log = log
+        self._share = hook.get_conn().connection.rate_limit_share
+        self._budget: RateLimit | None = None
+        self._budget_read = 0.0
+
+    def submit(self, items: ItemFile) -> Mapping[str, Any] | None:
+        """
+        Submit every batch that is still to be sent.
+
+        :return: what Stream answered, where there is one batch and Stream did it at once
+        :raises StreamSubmissionException: if an earlier try submitted other items
+        :raises StreamException: if Stream did not accept a batch, or did not say; later ones were not sent
+        """
+        ledger = self._book.ledger
+        if ledger.entries:
+            self._log.info("Going on behind %d batches that were submitted before", len(ledger.entries))
+        self._ask_for_budget()
+        cap = self._operation.items.cap if self._operation.items else 1
+        batches = -(-len(items) // cap)
+        began, sent, result = time.monotonic(), 0, None
+        for batch in ledger.to_send(iter(items), cap, resubmit_uncertain=self._resubmit_uncertain):
+            submission = self._submit(batch, f"batch {batch.index + 1} of {batches}")
+            result = submission.result if batches == 1 and submission.task_id is None else None
+            sent += len(batch.items)
+            rate = sent / (time.monotonic() - began)
+            left = max(0, len(items) - batch.index * cap - batch.size)
+            self._log.info(
+                "%s, batch %d of %d: %d items are %s (%.0f items/s, %d left, %.0f s at this rate)",
+                self._operation.label,
+                batch.index + 1,
+                batches,
+                len(batch.items),
+                f"Stream task {submission.task_id}" if submission.task_id else "done",
+                rate,
+                left,
+                left / rate,
+            )
+        return result
+
+    def _submit(self, batch: Batch, name: str) -> Submission:
+        ledger = self._book.ledger
+        refusals = 0
+        while True:
+            self._keep_to_budget()
+            before = ledger.sending(batch)
+            self._book.save(batch.index)
+            try:
+                submission = self._hook.submit(
+                    self._operation,
+                    batch.items if self._operation.items else (),
+                    again_if=self._is_sent_again,
+                    **self._options,
+                )
+            except StreamException as error:
+                if errors.is_ambiguous(error):
+                    ledger.doubtful(batch)
+                    error.hint = f"It was {name}, {batch.describe()}. {error.hint}"
+                else:
+                    ledger.refused(batch, before)
+                self._book.save(batch.index)
+                if not isinstance(error, StreamRateLimitException) or error.unrecoverable:
+                    raise
+                self._budget = None
+                # Refused requests count, so whoever comes back too early each time never gets through.
+                self._pause_spread(max(errors.asked_pause(error) or 0.0, min(2.0**refusals, WINDOW)))
+                refusals += 1
+            else:
+                ledger.accepted(batch, submission.task_id, failed_items(submission.result))
+                self._book.save(batch.index)
+                self._budget, self._budget_read = submission.budget, time.monotonic()
+                return submission
+
+    def _is_sent_again(self, error: StreamException) -> bool:
+        # A 429 is not ridden out here: its pause may be long, and the worker need not be held for it.
+        if isinstance(error, StreamRateLimitException):
+            return False
+        return errors.is_not_taken(error) or (self._resubmit_uncertain and errors.is_ambiguous(error))
+
+    def _ask_for_budget(self) -> None:
+        # Others may have used this window's budget up, and a refused submission counts against it, too.
+        if self._operation.name:
+            try:
+                self._budget = self._hook.get_budget(self._operation.name)
+            except StreamException as error:
+                self._log.warning("Stream does not say what is left of the budget: %s", error)
+            self._budget_read = time.monotonic()
+
+    def _keep_to_budget(self) -> None:
+        if self._budget:
+            seconds = self._budget.pause(self._share, age=time.monotonic() - self._budget_read)
+            if seconds:
+                self._budget = None
+                self._log.info("Our share of this minute's budget is used up; pausing for %.1f s", seconds)
+                self._pause_spread(seconds)
+
+    def _pause_spread(self, seconds: float) -> None:
+        self._pause(seconds + random.uniform(0.05, SPREAD))  # noqa: S311 - spreads load, guards nothing
