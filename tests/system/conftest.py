@@ -25,18 +25,27 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
     shutil.copytree(Path(__file__).parent / "dags", dags, dirs_exist_ok=True)
     fates = folder / "fates.json"
     fates.write_text(json.dumps(FATES))
-    with local_sandbox(folder / "sandbox.log", fates) as sandbox, running_sandbox() as skewed:
+    with (
+        local_sandbox(folder / "sandbox.log", fates) as sandbox,
+        running_sandbox() as skewed,
+        running_sandbox(window=15) as small,
+    ):
+        small.control.budget("DeleteChannels", limit=15)
         skewed.control.fault("api_error", status=401, code=42, message="token used before issue at (iat)")
         env = {
             "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
             "AIRFLOW_CONN_WRONG_KEY": _connection(sandbox.url, "no-such-key", sandbox.api_secret),
             "AIRFLOW_CONN_WRONG_SECRET": _connection(sandbox.url, sandbox.api_key, "0" * 64),
             "AIRFLOW_CONN_UNREACHABLE": _connection("http://127.0.0.1:1", "key", "0" * 64),
+            "AIRFLOW_CONN_SMALL_BUDGET": _connection(
+                small.url, small.api_key, small.api_secret, rate_limit_share=1
+            ),
             "AIRFLOW_CONN_SKEWED_CLOCK": _connection(skewed.url, skewed.api_key, skewed.api_secret),
         }
         with LocalAirflow(dags, env=env, home=folder / "airflow") as airflow:
-            yield RealStream(airflow, sandbox)
+            yield RealStream(airflow, sandbox, small.control)
 
 
-def _connection(host: str, key: str, secret: str) -> str:
-    return json.dumps({"conn_type": "stream", "host": host, "login": key, "password": secret})
+def _connection(host: str, key: str, secret: str, **extra: object) -> str:
+    fields = {"conn_type": "stream", "host": host, "login": key, "password": secret, "extra": extra}
+    return json.dumps(fields)

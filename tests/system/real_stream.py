@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_streamtasks.sandbox import SandboxControl
 from demo.local_airflow import LocalAirflow
 from demo.local_sandbox import LocalSandbox
 
@@ -21,6 +22,7 @@ FATES: list[dict[str, Any]] = [
     },
     {"operation": "*", "item": "messaging:endless-*", "end": "never"},
     {"operation": "*", "item": "messaging:slow-*", "running": 15},
+    {"operation": "*", "item": "messaging:half", "failed_items": {"messaging:half": "half of it"}},
     {
         "operation": "*",
         "item": "messaging:signed",
@@ -31,10 +33,15 @@ FATES: list[dict[str, Any]] = [
 
 @dataclass
 class RealStream:
-    """A real Airflow whose default connection leads to a sandbox."""
+    """
+    A real Airflow whose default connection leads to a sandbox.
+
+    Its connection ``small_budget`` leads to another one, which takes 15 submissions in 15 seconds.
+    """
 
     airflow: LocalAirflow
     sandbox: LocalSandbox
+    small_budget: SandboxControl
 
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         return self.airflow.task_instance(dag_id, run_id, task_id)

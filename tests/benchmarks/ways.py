@@ -1,0 +1,100 @@
+"""The ways to wait that are compared: each awaits one Stream task, many at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+Way = Callable[[str], Awaitable[None]]
+"""Awaits the end of one Stream task."""
+
+FOREVER = 1e6  # seconds
+
+
+@asynccontextmanager
+async def shared_poller(url: str):  # type: ignore[no-untyped-def]
+    """Ours: the trigger as it runs in the triggerer."""
+    from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
+
+    async def wait(task_id: str) -> None:
+        trigger = StreamTaskTrigger("bench", [task_id], time.time(), FOREVER, 1.0, 30.0)
+        async for event in trigger.run():
+            assert event.payload["outcome"] == "completed", event.payload
+
+    yield wait
+
+
+@asynccontextmanager
+async def shared_session(url: str):  # type: ignore[no-untyped-def]
+    """One aiohttp session for all, and a look every second."""
+    import aiohttp
+
+    headers = {"Authorization": "x" * 120, "stream-auth-type": "jwt", "X-Stream-Client": "bench"}
+    async with aiohttp.ClientSession(
+        headers=headers, connector=aiohttp.TCPConnector(ssl=_context(url))
+    ) as session:
+
+        async def wait(task_id: str) -> None:
+            while True:
+                async with session.get(f"{url}/api/v2/tasks/{task_id}", params={"api_key": "key"}) as answer:
+                    task: dict[str, Any] = await answer.json()
+                if task["status"] in ("completed", "failed"):
+                    return
+                await asyncio.sleep(1)
+
+        yield wait
+
+
+@asynccontextmanager
+async def official_sdk(url: str):  # type: ignore[no-untyped-def]
+    """Stream's own SDK: one client, ``wait_for_task``."""
+    from getstream import AsyncStream
+
+    async with AsyncStream(api_key="key", api_secret="secret" * 6, base_url=url, timeout=60.0) as client:
+
+        async def wait(task_id: str) -> None:
+            await client.wait_for_task(task_id, poll_interval_ms=1000, timeout_ms=int(FOREVER * 1000))
+
+        yield wait
+
+
+@asynccontextmanager
+async def by_hand(url: str):  # type: ignore[no-untyped-def]
+    """The floor: bytes on asyncio streams, pooled, a look every second."""
+    host, _, port = url.rpartition("//")[2].partition(":")
+    free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    slots = asyncio.Semaphore(64)
+
+    async def wait(task_id: str) -> None:
+        request = f"GET /api/v2/tasks/{task_id}?api_key=key HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        while True:
+            async with slots:
+                reader, writer = free.pop() if free else await asyncio.open_connection(host, int(port))
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                task = json.loads(await reader.readexactly(length))
+                free.append((reader, writer))
+            if task["status"] in ("completed", "failed"):
+                return
+            await asyncio.sleep(1)
+
+    yield wait
+    for _, writer in free:
+        writer.close()
+
+
+def _context(url: str) -> Any:
+    import os
+    import ssl
+
+    return (
+        ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"]) if url[:6] == "https:" else True
+    )
+
+
+WAYS = {way.__name__: way for way in (shared_poller, shared_session, official_sdk, by_hand)}

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+
+WaitFor = Callable[..., list[StreamTask]]
+
+
+def _over_requests(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
+    return hook.wait_for_tasks(task_ids, poll_interval=0.05, timeout=timeout)
+
+
+def _over_aiohttp(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
+    async def await_tasks() -> list[StreamTask]:
+        wait = Wait(task_ids, WaitTerms(timeout, poll_interval=0.05), time.time())
+        try:
+            await hook.await_tasks(wait)
+        finally:
+            await hook.aclose()
+        return wait.result()
+
+    return asyncio.run(await_tasks())
+
+
+@pytest.fixture(params=[_over_requests, _over_aiohttp], ids=["requests", "aiohttp"])
+def wait_for(request: pytest.FixtureRequest) -> WaitFor:
+    """Waits for Stream tasks, once over requests, once over aiohttp: both must do the same."""
+    waiter: WaitFor = request.param
+    return waiter
+
+
+@pytest.fixture
+def hook() -> Iterator[StreamHook]:
+    hook = StreamHook()
+    yield hook
+    hook.close()

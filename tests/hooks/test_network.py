@@ -1,0 +1,304 @@
+"""The way to Stream: names, certificates, proxies, and what stands in it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskTimeout
+from airflow_provider_streamtasks.hooks import over_aiohttp, over_requests
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
+from tests.conftest import Logs, SetConnection, StartTask
+from tests.hooks.conftest import WaitFor
+from tests.servers import answering, forwarding, self_signed
+
+BUDGETS = b'{"server_side": {}, "status": "completed"}'
+
+
+def why_not(hook: StreamHook) -> str:
+    """Return what "Test connection" says of a connection that does not work."""
+    works, words = hook.test_connection()
+    assert not works
+    return words
+
+
+def what_passes(wait_for: WaitFor, hook: StreamHook, logs: Logs) -> str:
+    """Return what is logged of an error that a wait waits out until its end."""
+    with pytest.raises(StreamTaskTimeout):
+        wait_for(hook, "a", timeout=0.1)
+    return logs.text
+
+
+# -- Test connection ---------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_works_takes_one_authenticated_call(
+    connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
+    assert hook.test_connection() == (True, "Stream accepted the key and the secret.")
+    (request,) = control.journal()
+    assert (request["operation"], request["authorization"]) == ("GetRateLimits", "valid")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"login": "another-key"}, "Check the API key: the login of the Airflow connection"),
+        ({"password": "x" * 40}, "Check the API secret: the password of the Airflow connection"),
+        ({"login": None}, "Connection 'stream_default': The connection has no API key (login)"),
+        ({"password": None}, "Connection 'stream_default': The connection has no API secret (password)"),
+        ({"host": "http://127.0.0.1:9"}, "no connection to http://127.0.0.1:9 could be made"),
+        (
+            {"host": "https://stream.invalid"},
+            "the host of https://stream.invalid has no address: check the base URL",
+        ),
+        ({"host": "http://stream.invalid"}, "must begin with https://"),
+        ({"host": "https://me:pw@stream.invalid"}, "must be scheme, host"),
+        ({"extra": {"request_timeout": -1}}, "request_timeout is -1: a number above 0"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_said_in_words(
+    set_connection: SetConnection, hook: StreamHook, fields: dict[str, Any], words: str
+) -> None:
+    set_connection(**fields)
+    assert words in why_not(hook)
+
+
+@pytest.mark.parametrize("code", [40, 41, 42])
+def test_a_token_that_stream_finds_untimely_is_a_skewed_clock(
+    connection: None, control: SandboxControl, hook: StreamHook, code: int
+) -> None:
+    control.fault("api_error", operation="GetRateLimits", status=401, code=code)
+    assert "clock skew" in why_not(hook)
+
+
+@pytest.mark.parametrize(("skew", "said"), [(-3600, "+3600 s"), (3600, "-3600 s")])
+def test_a_clock_that_is_off_is_mentioned_even_when_all_is_well(
+    set_connection: SetConnection, hook: StreamHook, skew: float, said: str
+) -> None:
+    with answering(BUDGETS, clock=time.time() + skew) as url:
+        set_connection(host=url)
+        works, words = hook.test_connection()
+    assert works
+    # The header knows whole seconds only.
+    assert said in words or said.replace("3600", "3601") in words or said.replace("3600", "3599") in words
+
+
+def test_a_budget_that_is_spent_is_said(connection: None, control: SandboxControl, hook: StreamHook) -> None:
+    control.fault("rate_limit", operation="GetRateLimits")
+    assert "Stream answered 429" in why_not(hook)
+
+
+# -- certificates ------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    set_connection: SetConnection, hook: StreamHook, wait_for: WaitFor, tmp_path: Path, logs: Logs
+) -> None:
+    with answering(BUDGETS, certificate=self_signed(tmp_path)) as url:
+        set_connection(host=url)
+        said = what_passes(wait_for, hook, logs)
+        assert "its certificate is not trusted" in why_not(hook)
+    assert f"no trusted TLS connection to {url}: its certificate is not trusted" in said
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_certificate_that_the_environment_vouches_for_is_trusted(
+    set_connection: SetConnection,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    certificate = self_signed(tmp_path)
+    monkeypatch.setenv(variable, str(certificate))
+    with answering(BUDGETS, certificate=certificate) as url:
+        set_connection(host=url)
+        (task,) = wait_for(hook, "a")
+        hook.close()
+    assert task.completed
+
+
+def test_a_certificate_that_has_expired_may_be_a_skewed_clock(
+    set_connection: SetConnection,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: Logs,
+) -> None:
+    certificate = self_signed(tmp_path, valid_for=timedelta(hours=1))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with answering(BUDGETS, certificate=certificate) as url:
+        set_connection(host=url)
+        said = what_passes(wait_for, hook, logs)
+    assert "its certificate is not valid at this time. Check the clock of this machine (clock skew)" in said
+
+
+def test_a_host_that_does_not_speak_tls_is_refused(
+    set_connection: SetConnection, hook: StreamHook, wait_for: WaitFor, logs: Logs
+) -> None:
+    with answering(BUDGETS) as url:
+        set_connection(host=url.replace("http://", "https://"))
+        said = what_passes(wait_for, hook, logs)
+    assert "the handshake failed" in said
+
+
+# -- the environment ---------------------------------------------------------------------------------------
+
+
+def test_what_netrc_says_of_the_host_is_ignored(
+    start_task: StartTask,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    wait_for(hook, start_task())
+    assert {request["authorization"] for request in control.journal()} == {"valid"}
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_the_proxy_of_the_environment_is_used(
+    start_task: StartTask,
+    sandbox: Sandbox,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    task_id = start_task()
+    with forwarding() as (proxy, asked):
+        monkeypatch.setenv(variable, proxy)
+        (task,) = wait_for(hook, task_id)
+        hook.close()
+    assert task.completed
+    assert asked == [f"{sandbox.url}/api/v2/tasks/{task_id}?api_key={sandbox.api_key}"]
+
+
+@pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "example.com,127.0.0.1"])
+def test_a_host_that_needs_no_proxy_is_asked_directly(
+    start_task: StartTask,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
+    exempt: str,
+) -> None:
+    task_id = start_task()
+    with forwarding() as (proxy, asked):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("NO_PROXY", exempt)
+        (task,) = wait_for(hook, task_id)
+        hook.close()
+    assert task.completed
+    assert asked == []
+
+
+def test_a_proxy_that_is_not_there_is_no_way_around_it(
+    start_task: StartTask,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task_id = start_task()
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(StreamTaskTimeout):
+        wait_for(hook, task_id, timeout=0.1)
+    assert control.journal("GetTask") == []
+
+
+# -- answers that are none ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(
+    start_task: StartTask,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    status: int,
+) -> None:
+    task_id = start_task()
+    control.fault("redirect", operation="GetTask", status=status, location="/api/v2/rate_limits")
+    with pytest.raises(StreamApiException, match="a redirect") as raised:
+        wait_for(hook, task_id)
+    assert raised.value.status_code == status
+    assert [request["operation"] for request in control.journal()] == ["DeleteChannels", "GetTask"]
+
+
+def test_a_body_without_end_is_not_read_to_its_end(
+    start_task: StartTask, control: SandboxControl, hook: StreamHook, wait_for: WaitFor, logs: Logs
+) -> None:
+    task_id = start_task()
+    control.fault("huge_body", operation="GetTask", times=1)
+    wait_for(hook, task_id)
+    assert "longer than 8 MiB and was not read" in logs.text
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch, set_connection: SetConnection) -> None:
+    """An answer may take 0.6 s as a whole, instead of half a minute and more."""
+    monkeypatch.setattr(over_requests, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(over_aiohttp, "CONNECT_TIMEOUT", 0.3)
+    set_connection(extra={"request_timeout": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "each_waits"), [(20.0, "longer than the timeout"), (4.0, "not long, but together")]
+)
+def test_a_body_that_comes_in_drops_does_not_hold_us(
+    start_task: StartTask,
+    short_timeouts: None,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    logs: Logs,
+    seconds: float,
+    each_waits: str,
+) -> None:
+    task_id = start_task()
+    # Twenty drops: a second apart, or a fifth of one.
+    control.fault("slow_body", operation="GetTask", seconds=seconds, times=1)
+    (task,) = wait_for(hook, task_id)
+    assert task.completed, each_waits
+    assert "did not answer within 0.3 s" in logs.text
+
+
+def test_an_answer_that_does_not_come_does_not_hold_us(
+    start_task: StartTask,
+    short_timeouts: None,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    logs: Logs,
+) -> None:
+    task_id = start_task()
+    control.fault("delay", operation="GetTask", seconds=1, times=1)
+    (task,) = wait_for(hook, task_id)
+    assert task.completed
+    assert "did not answer within 0.3 s" in logs.text
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "truncated"])
+def test_a_connection_that_breaks_is_said(
+    connection: None,
+    control: SandboxControl,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    logs: Logs,
+    kind: str,
+) -> None:
+    control.fault(kind, operation="GetTask")
+    assert "closed the connection before its answer was complete" in what_passes(wait_for, hook, logs)

@@ -1,0 +1,304 @@
+"""What all operators do, done with each of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Context
+
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
+from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.chat import (
+    StreamChannelBatchUpdateOperator,
+    StreamDeleteChannelsOperator,
+    StreamExportChannelsOperator,
+)
+from airflow_provider_streamtasks.operators.feeds import (
+    StreamDeleteFeedOperator,
+    StreamDeleteFeedsOperator,
+    StreamDeleteFeedUserDataOperator,
+    StreamExportFeedUserDataOperator,
+)
+from airflow_provider_streamtasks.operators.moderation import (
+    StreamBulkImageModerationOperator,
+    StreamImportBlockListOperator,
+)
+from airflow_provider_streamtasks.operators.users import (
+    StreamDeactivateUsersOperator,
+    StreamDeleteUsersOperator,
+    StreamExportUsersOperator,
+    StreamReactivateUsersOperator,
+)
+from airflow_provider_streamtasks.operators.video import StreamDeleteCallOperator
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_tasks import Run
+from tests.every_operator import OPERATORS, make, name_of
+
+EVERY = pytest.mark.parametrize("operator", OPERATORS, ids=name_of)
+WAYS: dict[str, dict[str, Any]] = {
+    "on-the-worker": {"wait_for_completion": True, "deferrable": False, "wait_timeout": 20},
+    "deferred": {"wait_for_completion": True, "deferrable": True, "wait_timeout": 20},
+}
+
+
+@pytest.fixture
+def run(connection: None) -> Run:
+    return Run()
+
+
+# -- against the sandbox, which checks what it gets as Stream's specification says -------------------------
+
+
+@EVERY
+def test_it_submits(operator: type[StreamOperator], run: Run, control: SandboxControl) -> None:
+    task_id = run.execute(lambda: make(operator))
+    (request,) = control.journal(operator.stream_operation.name)
+    assert request["status"] in (200, 201)
+    assert request["stream_task_id"] == task_id
+    assert run.xcoms == {"return_value": task_id, "task_ids": [task_id]}
+    assert control.journal("GetTask") == []
+
+
+@EVERY
+def test_it_asks_for_the_budget_first(
+    operator: type[StreamOperator], run: Run, control: SandboxControl
+) -> None:
+    run.execute(lambda: make(operator))
+    name = operator.stream_operation.name
+    assert [request["operation"] for request in control.journal()] == ["GetRateLimits", name]
+    assert control.journal("GetRateLimits")[0]["query"]["endpoints"] == name
+
+
+@EVERY
+@pytest.mark.parametrize("way", WAYS)
+def test_it_waits(operator: type[StreamOperator], way: str, run: Run, control: SandboxControl) -> None:
+    control.fate(pending=0, running=0)
+    task_id = run.execute(lambda: make(operator, **WAYS[way]))
+    (task,) = control.tasks()
+    assert task["stream_task_id"] == task_id
+    assert run.xcoms["return_value"] == task_id
+    assert run.xcoms["result"]
+
+
+@EVERY
+@pytest.mark.parametrize("way", WAYS)
+def test_it_fails_as_stream_does(
+    operator: type[StreamOperator], way: str, run: Run, control: SandboxControl
+) -> None:
+    control.fate(pending=0, running=0, end="failed", error={"type": "storage", "description": "full"})
+    with pytest.raises(StreamTaskException, match="storage: full"):
+        run.execute(lambda: make(operator, **WAYS[way]))
+
+
+@EVERY
+def test_a_retry_after_stream_failed_submits_again(
+    operator: type[StreamOperator], run: Run, control: SandboxControl
+) -> None:
+    control.fate(pending=0, running=0)
+    control.fate(pending=0, running=0, end="failed", times=1)
+    with pytest.raises(StreamTaskException):
+        run.execute(lambda: make(operator, **WAYS["on-the-worker"]))
+    task_id = run.execute(lambda: make(operator, **WAYS["on-the-worker"]))
+    first, second = control.journal(operator.stream_operation.name)
+    assert first["body"] == second["body"]
+    assert second["stream_task_id"] == task_id != first["stream_task_id"]
+
+
+@EVERY
+def test_a_retry_after_success_submits_nothing(
+    operator: type[StreamOperator], run: Run, control: SandboxControl
+) -> None:
+    ids = [run.execute(lambda: make(operator)) for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert len(control.journal(operator.stream_operation.name)) == 1
+
+
+@EVERY
+def test_what_stream_refuses_is_a_failure_with_streams_words(
+    operator: type[StreamOperator], run: Run, control: SandboxControl
+) -> None:
+    name = operator.stream_operation.name
+    control.fault("api_error", operation=name, status=404, code=16, message="Can't find it")
+    with pytest.raises(StreamApiException, match="Can't find it"):
+        run.execute(lambda: make(operator))
+    assert len(control.journal(name)) == 1
+    assert run.xcoms == {"task_ids": []}
+
+
+# -- bad input ---------------------------------------------------------------------------------------------
+
+FLAG = "True or False is needed"
+TEXT = "a non-empty string"
+ALLOWED_USERS: list[tuple[type[StreamOperator], int]] = [
+    (StreamDeleteUsersOperator, 255),
+    (StreamDeactivateUsersOperator, 255),
+    (StreamReactivateUsersOperator, 255),
+    (StreamExportUsersOperator, 255),
+]
+MODES = [(mode, "soft, pruning, hard") for mode in ("user", "messages")] + [
+    (mode, "soft, hard") for mode in ("conversations", "calls")
+]
+
+BAD: list[tuple[type[StreamOperator], str, Any, str]] = [
+    *((StreamDeleteChannelsOperator, "cids", value, TEXT) for value in (["general"], [""], [5], [None])),
+    (StreamDeleteChannelsOperator, "cids", ["a:b", "a:b c"], "like 'messaging:general'"),
+    (StreamDeleteChannelsOperator, "hard_delete", "True", FLAG),
+    (StreamDeleteChannelsOperator, "hard_delete", 1, FLAG),
+    (StreamExportChannelsOperator, "channels", ["general"], "like 'messaging:general'"),
+    (StreamExportChannelsOperator, "channels", [{"type": "messaging"}], "'cid', or 'type' and 'id'"),
+    (StreamExportChannelsOperator, "channels", [{"cid": "a:b", "since": 1}], "only cid, type, id"),
+    (
+        StreamExportChannelsOperator,
+        "channels",
+        [{"cid": "a:b", "messages_since": "2026-01-31"}],
+        "a datetime with a time zone",
+    ),
+    (StreamExportChannelsOperator, "version", "", TEXT),
+    (StreamExportChannelsOperator, "format", "xml", "one of json, csv is needed"),
+    (StreamExportChannelsOperator, "format", "csv", "version must be 'v2'"),
+    (StreamExportChannelsOperator, "include_fields", "cid", "a non-empty list is needed"),
+    (StreamExportChannelsOperator, "include_fields", [""], TEXT),
+    (StreamExportChannelsOperator, "include_fields", ["cid"], "format must be 'csv'"),
+    *(
+        (StreamExportChannelsOperator, flag, "yes", FLAG)
+        for flag in (
+            "clear_deleted_message_text",
+            "include_truncated_messages",
+            "include_soft_deleted_channels",
+            "export_users",
+        )
+    ),
+    (StreamChannelBatchUpdateOperator, "operation", "rename", "one of addMembers, removeMembers"),
+    (StreamChannelBatchUpdateOperator, "operation", None, "ChannelBatchUpdate needs it"),
+    (StreamChannelBatchUpdateOperator, "filter", "cids", "a dictionary with string keys is needed"),
+    (StreamChannelBatchUpdateOperator, "filter", {}, "cids or types are needed"),
+    (StreamChannelBatchUpdateOperator, "filter", {"team": {"$eq": "red"}}, "only cids and types are allowed"),
+    (
+        StreamChannelBatchUpdateOperator,
+        "filter",
+        {"cids": ["messaging:a"]},
+        "{'$in': ['text', ...]} is needed",
+    ),
+    (StreamChannelBatchUpdateOperator, "members", [], "a non-empty list is needed"),
+    (StreamChannelBatchUpdateOperator, "members", [{"user_id": "joe"}] * 101, "100 are allowed"),
+    (StreamChannelBatchUpdateOperator, "members", [{"role": "x"}], "it must hold 'user_id'"),
+    (StreamChannelBatchUpdateOperator, "members", ["joe"], "a dictionary with string keys is needed"),
+    (StreamChannelBatchUpdateOperator, "data", ["frozen"], "a dictionary with string keys is needed"),
+    *((operator, "user_ids", [""], TEXT) for operator, _ in ALLOWED_USERS),
+    *((operator, "user_ids", [5], TEXT) for operator, _ in ALLOWED_USERS),
+    *((operator, "user_ids", ["x" * (most + 1)], f"{most} are allowed") for operator, most in ALLOWED_USERS),
+    *((StreamDeleteUsersOperator, mode, "gone", f"one of {words} is needed") for mode, words in MODES),
+    (StreamDeleteUsersOperator, "user", "hard", "messages and conversations must be 'hard' too"),
+    (StreamDeleteUsersOperator, "files", "no", FLAG),
+    (StreamDeleteUsersOperator, "new_channel_owner_id", "", TEXT),
+    (StreamDeleteUsersOperator, "new_call_owner_id", 5, TEXT),
+    (StreamDeactivateUsersOperator, "created_by_id", "", TEXT),
+    (StreamDeactivateUsersOperator, "mark_messages_deleted", "no", FLAG),
+    (StreamDeactivateUsersOperator, "mark_channels_deleted", "no", FLAG),
+    (StreamReactivateUsersOperator, "created_by_id", "", TEXT),
+    (StreamReactivateUsersOperator, "restore_messages", "no", FLAG),
+    (StreamReactivateUsersOperator, "restore_channels", "no", FLAG),
+    *(
+        (operator, name, value, words)
+        for operator, name, most in (
+            (StreamDeleteCallOperator, "call_type", 64),
+            (StreamDeleteCallOperator, "call_id", 64),
+            (StreamDeleteFeedOperator, "feed_group_id", 255),
+            (StreamDeleteFeedOperator, "feed_id", 255),
+            (StreamDeleteFeedUserDataOperator, "user_id", 255),
+            (StreamExportFeedUserDataOperator, "user_id", 255),
+            (StreamImportBlockListOperator, "blocklist_id", 4096),
+        )
+        for value, words in (
+            ("", TEXT),
+            (None, "needs it"),
+            (5, TEXT),
+            ("..", "can stand in a URL"),
+            ("x" * (most + 1), f"{most} are allowed"),
+        )
+    ),
+    (StreamDeleteCallOperator, "hard", "yes", FLAG),
+    (StreamDeleteFeedOperator, "hard_delete", "yes", FLAG),
+    (StreamDeleteFeedOperator, "purge_user_activities", "yes", FLAG),
+    (StreamDeleteFeedsOperator, "feeds", ["joe"], "like 'user:john'"),
+    (StreamDeleteFeedsOperator, "hard_delete", "yes", FLAG),
+    (StreamDeleteFeedsOperator, "purge_user_activities", True, "hard_delete must be True too"),
+    (StreamDeleteFeedUserDataOperator, "hard_delete", "yes", FLAG),
+    (StreamImportBlockListOperator, "items", [""], TEXT),
+    (StreamImportBlockListOperator, "items", ["x" * 1025], "1024 are allowed"),
+    (StreamImportBlockListOperator, "chunk_size", 0, "a whole number, 1 or more, is needed"),
+    (StreamImportBlockListOperator, "chunk_size", "500", "a whole number, 1 or more, is needed"),
+    (StreamBulkImageModerationOperator, "csv_file", "images.csv", "like 'https://example.com/images.csv'"),
+    (StreamBulkImageModerationOperator, "csv_file", None, "needs it"),
+    *(
+        (operator, operator.stream_operation.items.name, value, words)
+        for operator in OPERATORS
+        if operator.stream_operation.items
+        for value, words in (
+            ([], "at least one item is needed"),
+            (None, "a list, the output of another Airflow task, a callable"),
+            ("messaging:a", "a list, the output of another Airflow task, a callable"),
+            ("['messaging:a', 'messaging:b']", "a list, the output of another Airflow task, a callable"),
+            (5, "a list, the output of another Airflow task, a callable"),
+            ({"messaging:a": 1}, "a list, the output of another Airflow task, a callable"),
+        )
+    ),
+]
+EACH_BAD = pytest.mark.parametrize(
+    ("operator", "argument", "value", "allowed"),
+    [pytest.param(*case, id=f"{name_of(case[0])}-{case[1]}-{i}") for i, case in enumerate(BAD)],
+)
+
+
+@EACH_BAD
+def test_a_bad_argument_is_refused_when_the_dag_is_parsed(
+    operator: type[StreamOperator], argument: str, value: Any, allowed: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(allowed)) as raised:
+        make(operator, **{argument: value})
+    assert argument in str(raised.value)
+
+
+@EACH_BAD
+def test_a_bad_argument_from_a_template_is_refused_before_the_first_request(
+    operator: type[StreamOperator],
+    argument: str,
+    value: Any,
+    allowed: str,
+    run: Run,
+    control: SandboxControl,
+) -> None:
+    native = not isinstance(value, str)  # which would make a list of text that looks like one
+    with DAG("dag", schedule=None, render_template_as_native_obj=native):
+        made = make(operator, **{argument: "{{ params.given }}"})
+    made.render_template_fields(Context(params={"given": value}))
+    assert getattr(made, argument) == value
+    with pytest.raises(ValueError, match=re.escape(allowed)) as raised:
+        made.execute(run.context)
+    assert argument in str(raised.value)
+    assert control.journal() == []
+
+
+def test_every_argument_of_every_operator_has_been_given_something_bad() -> None:
+    for operator in OPERATORS:
+        bad = {argument for each, argument, *_ in BAD if each is operator}
+        assert bad == set(operator.stream_operation.arguments)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("on_ambiguous", "ignore"),
+        ("wait_for_completion", "yes"),
+        ("wait_timeout", -1),
+        ("poll_interval", "1"),
+    ],
+)
+def test_what_all_operators_take_is_checked_in_each(
+    operator: type[StreamOperator], argument: str, value: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"^{argument} is {value!r}: "):
+        make(operator, **{argument: value})

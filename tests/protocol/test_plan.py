@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamException,
+    StreamRateLimitException,
+)
+from airflow_provider_streamtasks.protocol.plan import LAST_LOOK, SLACK, PollPlan, Seen
+from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
+from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
+from airflow_provider_streamtasks.protocol.schedule import Schedule
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from tests.protocol.simulation import MIXTURE_G, Server, mixture, mixture_in_minutes, simulate
+
+NOW = 1_800_000_000.0
+HOUR = WaitTerms(timeout=3600.0)
+
+
+def new_plan() -> PollPlan:
+    budget = PollBudget(0.8)
+    budget.sent(NOW)
+    budget.answered(None, NOW)  # Stream does not limit polls
+    return PollPlan(budget, Schedule())
+
+
+def joined(plan: PollPlan, *task_ids: str, terms: WaitTerms = HOUR, at: float = NOW, **more: Any) -> Wait:
+    wait = Wait(task_ids, terms, more.pop("started_at", at), **more)
+    plan.join(wait, at)
+    return wait
+
+
+def taken(plan: PollPlan, now: float) -> list[str]:
+    return list(iter(lambda: plan.take(now), None))
+
+
+def saw(plan: PollPlan, task_id: str, answer: str | StreamException, now: float, **fields: Any) -> Seen:
+    task = StreamTask(task_id, answer, **fields) if isinstance(answer, str) else answer
+    return plan.saw(task_id, task, None, now)
+
+
+def test_what_joins_is_looked_at_at_once() -> None:
+    plan = new_plan()
+    joined(plan, "a", "b")
+    joined(plan, "c")
+    assert sorted(taken(plan, NOW)) == ["a", "b", "c"]
+    assert plan.take(NOW) is None
+
+
+def test_a_look_that_is_under_way_is_not_made_again() -> None:
+    plan = new_plan()
+    joined(plan, "a")
+    assert taken(plan, NOW) == ["a"]
+    joined(plan, "a", at=NOW + 1)
+    assert taken(plan, NOW + 100) == []
+    assert plan.pause(NOW + 100) > 100
+
+
+def test_two_waits_for_the_same_stream_task_share_its_looks() -> None:
+    plan = new_plan()
+    first, second = joined(plan, "a"), joined(plan, "a", "b")
+    looks = 0
+    for second_later in range(20):
+        for task_id in taken(plan, NOW + second_later):
+            looks += task_id == "a"
+            saw(plan, task_id, "running", NOW + second_later)
+    assert 10 <= looks <= 20
+    assert taken(plan, NOW + 30) != []
+    seen = saw(plan, "a", "completed", NOW + 30)
+    assert [wait for wait, _ in seen.notes] == [first, second]
+    assert first.outcome is Outcome.COMPLETED
+    assert second.outcome is None
+
+
+def test_the_shorter_poll_interval_of_two_waits_counts() -> None:
+    plan = new_plan()
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_wait=50))
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_wait=2))
+    taken(plan, NOW)
+    saw(plan, "a", "running", NOW)
+    assert plan.pause(NOW) == pytest.approx(2, abs=0.3)
+
+
+def test_the_longer_poll_interval_comes_back_when_the_other_wait_leaves() -> None:
+    plan = new_plan()
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_wait=50))
+    eager = joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_wait=2))
+    taken(plan, NOW)
+    plan.leave(eager)
+    saw(plan, "a", "running", NOW)
+    assert plan.pause(NOW) == pytest.approx(50, abs=5.1)
+
+
+def test_each_wait_keeps_its_own_deadline() -> None:
+    plan = new_plan()
+    short = joined(plan, "a", terms=WaitTerms(timeout=10))
+    long = joined(plan, "a", terms=WaitTerms(timeout=1000))
+    now = NOW
+    while not short.over and now < NOW + 60:
+        plan.expire(now)
+        for task_id in taken(plan, now):
+            saw(plan, task_id, "running", now)
+        now += 0.5
+    assert short.outcome is Outcome.TIMED_OUT
+    assert 10 <= now - NOW <= 11
+    assert long.outcome is None
+
+
+def test_the_last_look_is_made_at_the_deadline_whatever_the_pace() -> None:
+    plan = new_plan()
+    wait = joined(plan, "a", terms=WaitTerms(timeout=100, poll_interval=80))
+    taken(plan, NOW)
+    saw(plan, "a", "running", NOW)
+    assert plan.expire(NOW + 100) == []
+    assert taken(plan, NOW + 100) == ["a"]
+    saw(plan, "a", "completed", NOW + 100)
+    assert wait.outcome is Outcome.COMPLETED
+
+
+def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
+    plan = new_plan()
+    wait = joined(plan, "a", terms=WaitTerms(timeout=100))
+    taken(plan, NOW)  # and no answer comes
+    assert plan.expire(NOW + 100) == []
+    assert plan.pause(NOW + 100) == pytest.approx(LAST_LOOK)
+    assert plan.expire(NOW + 100 + LAST_LOOK) == [wait]
+    assert wait.outcome is Outcome.TIMED_OUT
+
+
+def test_what_ended_while_nobody_looked_is_looked_at() -> None:
+    plan = new_plan()
+    wait = joined(plan, "a", started_at=NOW - 1000, terms=WaitTerms(timeout=60))
+    assert plan.expire(NOW) == []
+    assert taken(plan, NOW) == ["a"]
+    saw(plan, "a", "completed", NOW)
+    assert wait.outcome is Outcome.COMPLETED
+
+
+def test_who_leaves_is_not_looked_at_and_leaves_nothing() -> None:
+    plan = new_plan()
+    wait = joined(plan, "a", "b")
+    taken(plan, NOW)
+    plan.leave(wait)
+    assert len(plan) == 0
+    assert saw(plan, "a", "running", NOW).notes == []
+    assert taken(plan, NOW + 100) == []
+    assert plan.expire(NOW + 10_000) == []
+    assert plan.pause(NOW + 10_000) == inf
+
+
+def test_many_who_come_and_go_leave_nothing() -> None:
+    plan = new_plan()
+    for number in range(5000):
+        plan.leave(joined(plan, f"t{number}", at=NOW + number))
+    sizes = [len(value) for value in vars(plan).values() if hasattr(value, "__len__") and value]
+    assert sum(sizes) < 500
+
+
+def test_an_error_that_does_not_pass_ends_the_waits_that_it_met() -> None:
+    plan = new_plan()
+    wait, other = joined(plan, "a", "b"), joined(plan, "b")
+    taken(plan, NOW)
+    saw(plan, "a", StreamApiException("no", status_code=403), NOW)
+    assert wait.outcome is Outcome.ERROR
+    plan.leave(wait)
+    saw(plan, "b", "running", NOW)
+    assert other.outcome is None
+    assert taken(plan, NOW + 5) == ["b"]
+
+
+def test_after_a_429_everybody_pauses() -> None:
+    plan = new_plan()
+    joined(plan, *(f"t{number}" for number in range(100)))
+    assert plan.take(NOW) is not None
+    refusal = StreamRateLimitException("no", status_code=429, retry_after=30)
+    plan.saw("t0", refusal, RateLimit(60, 0, 30), NOW)
+    assert taken(plan, NOW + 29) == []
+    assert plan.pause(NOW + 29) == pytest.approx(1)
+    assert len(taken(plan, NOW + 31)) <= 5
+
+
+def test_a_loop_that_is_a_little_late_changes_nothing() -> None:
+    plan = new_plan()
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=10, max_wait=10))
+    now = NOW
+    for _ in range(50):
+        taken(plan, now)
+        saw(plan, "a", "running", now)
+        now += plan.pause(now) + 0.9 * SLACK
+    assert now - NOW < 50 * (10 + SLACK) + 10
+    assert plan.stretch < 1.1
+
+
+@pytest.mark.parametrize(
+    ("updated_at", "delay"),
+    [(NOW + 7, 3), (None, 5), (NOW - 100, 10), (NOW + 500, 0)],
+    ids=["as Stream says", "the middle", "Stream's clock is slow", "Stream's clock is fast"],
+)
+def test_the_detection_delay_lies_between_two_looks(updated_at: float | None, delay: float) -> None:
+    plan = new_plan()
+    joined(plan, "a", terms=WaitTerms(3600, 9, 9))
+    taken(plan, NOW)
+    assert saw(plan, "a", "running", NOW).delay is None
+    taken(plan, NOW + 10)
+    assert saw(plan, "a", "completed", NOW + 10, updated_at=updated_at).delay == pytest.approx(delay)
+
+
+# -- more waits than the budget can serve ------------------------------------------------------------------
+
+# A fifth of Stream's 1,000 polls a minute and 5,000 waits: the same polls a wait, in less time of a test.
+LIMIT, WAITS = 200, 1000
+OUR_POLLS = 0.8 * LIMIT / 60  # a second
+
+
+def bound(waits: int, polls_a_second: float) -> float:
+    """The least mean delay that any schedule can have."""
+    return waits / (2 * polls_a_second) * MIXTURE_G
+
+
+def test_a_budget_is_spent_where_it_shortens_waits_most() -> None:
+    result = simulate(
+        WAITS,
+        mixture_in_minutes,
+        server=Server(LIMIT),
+        refill=True,
+        lasts=12_000,
+        counted_after=4_000,
+    )
+    assert result.server.rejected == []
+    assert result.mean_delay <= 1.5 * bound(WAITS, OUR_POLLS)
+    assert max(result.delays) <= 20 * bound(WAITS, OUR_POLLS)
+    assert result.longest_open <= 20 * bound(WAITS, OUR_POLLS)
+
+
+def test_waits_that_begin_together_all_end() -> None:
+    result = simulate(WAITS, mixture_in_minutes, server=Server(LIMIT))
+    assert len(result.delays) == WAITS
+    assert result.server.rejected == []
+    assert result.mean_delay <= 1.5 * bound(WAITS, OUR_POLLS)
+
+
+def test_another_program_may_take_half_of_the_budget() -> None:
+    ours = (0.8 * LIMIT - LIMIT / 2) / 60
+    result = simulate(
+        WAITS,
+        mixture_in_minutes,
+        server=Server(LIMIT, others=LIMIT // 2),
+        refill=True,
+        lasts=16_000,
+        counted_after=6_000,
+    )
+    assert result.server.rejected == []
+    assert result.mean_delay <= 1.5 * bound(WAITS, ours)
+
+
+def test_two_triggerers_share_the_budget() -> None:
+    result = simulate(
+        WAITS,
+        mixture_in_minutes,
+        server=Server(LIMIT),
+        processes=2,
+        refill=True,
+        lasts=12_000,
+        counted_after=4_000,
+    )
+    assert result.server.rejected == []
+    # Each learns from its own half only.
+    assert result.mean_delay <= 1.6 * bound(WAITS, OUR_POLLS)
+
+
+def test_when_others_leave_nothing_the_429s_do_not_become_a_storm() -> None:
+    result = simulate(
+        300, mixture, server=Server(60, others=60), spread=60, lasts=1200, share=1.0, refill=True
+    )
+    assert len(result.server.rejected) <= 20 * 8
+
+
+def test_with_a_budget_to_spare_nobody_notices_it() -> None:
+    free = simulate(50, mixture, spread=200)
+    paced = simulate(50, mixture, server=Server(10_000), spread=200)
+    assert paced.mean_delay == pytest.approx(free.mean_delay, rel=0.1)

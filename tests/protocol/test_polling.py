@@ -1,0 +1,484 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamConfigurationError,
+    StreamException,
+    StreamRateLimitException,
+    StreamTaskException,
+    StreamTaskTimeout,
+    StreamTransportException,
+)
+from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
+from airflow_provider_streamtasks.protocol.polling import (
+    ERRORS_ONLY_LIMIT,
+    UNKNOWN_TASK_GRACE,
+    Outcome,
+    Wait,
+    WaitTerms,
+    partial_failure,
+    timed_out,
+)
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+
+START = 1_800_000_000.0
+HOURS = WaitTerms(timeout=10 * 3600.0)
+CENTURY = 100 * 365 * 86_400.0
+
+
+def api_error(status: int, **fields: object) -> StreamApiException:
+    return StreamApiException("no", status_code=status, **fields)
+
+
+def rate_limit(retry_after: float | None = None) -> StreamRateLimitException:
+    return StreamRateLimitException("slow down", status_code=429, code=9, retry_after=retry_after)
+
+
+def waiting_for(*task_ids: str, terms: WaitTerms = HOURS, errors_since: float | None = None) -> Wait:
+    wait = Wait(task_ids or ("a",), terms, START, errors_since=errors_since)
+    wait.due(START)
+    return wait
+
+
+def seen(wait: Wait, answer: str | StreamException, after: float, task_id: str = "a") -> str | None:
+    """Let the wait observe a status or an error, some seconds after it began."""
+    return wait.observe(
+        task_id, StreamTask(task_id, answer) if isinstance(answer, str) else answer, START + after
+    )
+
+
+# -- what an answer means ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("completed", Outcome.COMPLETED),
+        ("failed", Outcome.FAILED),
+        ("error", Outcome.FAILED),
+        ("pending", None),
+        ("waiting", None),
+        ("running", None),
+        ("defrosting", None),
+    ],
+)
+@pytest.mark.parametrize("after", [0.0, 3600.0])
+def test_the_status_decides_whether_the_wait_is_over(
+    status: str, outcome: Outcome | None, after: float
+) -> None:
+    wait = waiting_for()
+    seen(wait, status, after)
+    assert wait.outcome is outcome
+    assert wait.over is (outcome is not None)
+
+
+def test_an_unknown_status_is_mentioned_once() -> None:
+    wait = waiting_for("a", "b")
+    note = seen(wait, "defrosting", 1)
+    assert note is not None
+    assert "'defrosting'" in note
+    assert "a" in note
+    assert seen(wait, "defrosting", 2) is None
+    assert seen(wait, "defrosting", 2, "b") is None
+    assert "thawing" in (seen(wait, "thawing", 3) or "")
+
+
+@pytest.mark.parametrize("status", ["pending", "waiting", "running"])
+def test_a_known_status_is_not_worth_a_line(status: str) -> None:
+    assert seen(waiting_for(), status, 1) is None
+
+
+def test_a_failure_is_worth_a_line_with_streams_words() -> None:
+    task = StreamTask("a", "failed", error=TaskError("storage", "shard 7 is read-only"))
+    assert waiting_for().observe("a", task, START) == "Stream task a failed: storage: shard 7 is read-only"
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        (0.0, None),
+        (UNKNOWN_TASK_GRACE - 0.01, None),
+        (UNKNOWN_TASK_GRACE, Outcome.ERROR),
+        (3600.0, Outcome.ERROR),
+    ],
+)
+def test_an_unknown_task_is_waited_for_while_stream_may_not_have_read_its_own_write(
+    after: float, outcome: Outcome | None
+) -> None:
+    wait = waiting_for()
+    seen(wait, api_error(404, code=16), after)
+    assert wait.outcome is outcome
+
+
+def test_the_grace_for_an_unknown_task_is_half_a_minute() -> None:
+    assert UNKNOWN_TASK_GRACE == 30
+
+
+def test_an_unknown_task_within_the_grace_does_not_count_as_an_error() -> None:
+    wait = waiting_for()
+    assert seen(wait, api_error(404), 1) is None
+    assert wait.errors_since is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(pytest.param(api_error(status), id=str(status)) for status in (301, 302, 400, 401, 403, 405, 413)),
+        pytest.param(api_error(503, unrecoverable=True), id="unrecoverable"),
+        pytest.param(StreamConfigurationError("no secret"), id="configuration"),
+    ],
+)
+def test_an_error_that_does_not_pass_ends_the_wait_at_once(error: StreamException) -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, error, 1)
+    assert wait.outcome is Outcome.ERROR
+    assert wait.pause(START + 1) == 0
+    assert wait.open_task_ids == ["a", "b"]
+    with pytest.raises(type(error)) as raised:
+        wait.result()
+    assert raised.value is error
+
+
+PASSING = [
+    *(pytest.param(api_error(status), id=str(status)) for status in (408, 500, 502, 503, 504, 599)),
+    pytest.param(api_error(200), id="broken-body"),
+    pytest.param(rate_limit(5), id="429"),
+    pytest.param(StreamTransportException("gone", error_type="connection_reset"), id="reset"),
+    pytest.param(StreamTransportException("gone", request_sent=False), id="refused"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING)
+def test_an_error_that_passes_is_waited_out(error: StreamException) -> None:
+    wait = waiting_for()
+    note = seen(wait, error, 1)
+    assert wait.outcome is None
+    assert str(error) in (note or "")
+    seen(wait, "completed", 10)
+    assert wait.outcome is Outcome.COMPLETED
+
+
+def test_errors_in_a_row_are_mentioned_once() -> None:
+    wait = waiting_for()
+    assert seen(wait, api_error(503), 1)
+    assert seen(wait, api_error(503), 2) is None
+    seen(wait, "running", 3)
+    assert seen(wait, api_error(503), 4)
+
+
+@pytest.mark.parametrize("error", PASSING)
+def test_five_minutes_of_nothing_but_errors_end_the_wait(error: StreamException) -> None:
+    wait = waiting_for()
+    seen(wait, error, 100)
+    seen(wait, error, 100 + ERRORS_ONLY_LIMIT - 0.01)
+    assert wait.outcome is None
+    seen(wait, error, 100 + ERRORS_ONLY_LIMIT)
+    assert wait.outcome is Outcome.ERROR
+    with pytest.raises(type(error)):
+        wait.result()
+
+
+def test_the_limit_on_errors_is_five_minutes() -> None:
+    assert ERRORS_ONLY_LIMIT == 300
+
+
+def test_one_good_answer_starts_the_five_minutes_anew() -> None:
+    wait = waiting_for()
+    seen(wait, api_error(503), 0)
+    seen(wait, "running", 299)
+    seen(wait, api_error(503), 310)
+    seen(wait, api_error(503), 609)
+    assert wait.outcome is None
+    seen(wait, api_error(503), 610)
+    assert wait.outcome is Outcome.ERROR
+
+
+def test_a_good_answer_on_one_stream_task_counts_for_all() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, api_error(503), 0, "a")
+    seen(wait, "running", 200, "b")
+    seen(wait, api_error(503), 301, "a")
+    assert wait.outcome is None
+
+
+def test_errors_that_another_process_has_seen_count() -> None:
+    wait = waiting_for(errors_since=START - 299)
+    seen(wait, api_error(503), 0)
+    assert wait.outcome is None
+    seen(wait, api_error(503), 1)
+    assert wait.outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("error", [api_error(401), api_error(404), StreamConfigurationError("no secret")])
+def test_with_keep_on_errors_no_error_ends_the_wait(error: StreamException) -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=3600, keep_on_errors=True))
+    for after in (0, 60, 600, 3599):
+        seen(wait, error, after)
+        assert wait.outcome is None
+    seen(wait, error, 3600)
+    assert wait.outcome is Outcome.TIMED_OUT
+
+
+def test_what_is_finished_stays_finished() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, "completed", 1)
+    assert seen(wait, api_error(401), 2) is None
+    assert wait.outcome is None
+    assert wait.open_task_ids == ["b"]
+
+
+def test_an_answer_on_a_stream_task_of_others_is_ignored() -> None:
+    wait = waiting_for("a")
+    seen(wait, "failed", 1, "somebody-elses")
+    assert wait.outcome is None
+
+
+# -- the deadline ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ["running", "defrosting", api_error(503), rate_limit(1), api_error(404)])
+def test_the_deadline_ends_the_wait_whatever_came_last(answer: str | StreamException) -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=10))
+    seen(wait, answer, 9.99)
+    assert wait.outcome is None
+    seen(wait, answer, 10)
+    assert wait.outcome is Outcome.TIMED_OUT
+    with pytest.raises(StreamTaskTimeout, match="within 10 s") as raised:
+        wait.result()
+    assert raised.value.task_ids == ["a"]
+    assert raised.value.error_type == "timeout"
+
+
+def test_a_stream_task_that_finished_is_no_timeout_even_past_the_deadline() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=10))
+    seen(wait, "completed", 1000)
+    assert wait.outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("completed", Outcome.COMPLETED),
+        ("failed", Outcome.FAILED),
+        ("running", Outcome.TIMED_OUT),
+    ],
+)
+@pytest.mark.parametrize("late", [0.0, 500.0])
+def test_a_timeout_of_zero_looks_once(status: str, outcome: Outcome, late: float) -> None:
+    wait = Wait(["a"], WaitTerms(timeout=0), START)
+    assert wait.due(START + late) == ["a"]
+    seen(wait, status, late)
+    assert wait.outcome is outcome
+
+
+def test_the_deadline_is_absolute() -> None:
+    assert Wait(["a"], WaitTerms(timeout=60), START).deadline == START + 60
+
+
+def test_the_message_of_a_timeout_says_that_stream_goes_on() -> None:
+    assert str(timed_out(["a"], 60)) == (
+        "Stream did not finish the Stream task a within 60 s. Stream goes on with it: waiting ended, "
+        "not the work."
+    )
+    assert "goes on with them" in str(timed_out(["a", "b"], 60))
+
+
+# -- many Stream tasks -------------------------------------------------------------------------------------
+
+
+def test_many_stream_tasks_are_all_looked_at_and_returned_in_order() -> None:
+    ids = [f"task-{number}" for number in range(1000)]
+    wait = Wait(ids, HOURS, START)
+    assert sorted(wait.due(START)) == sorted(ids)
+    for task_id in reversed(ids):
+        assert wait.outcome is None
+        seen(wait, "completed", 1, task_id)
+    assert [task.task_id for task in wait.result()] == ids
+
+
+def test_nothing_is_due_twice() -> None:
+    wait = Wait(["a", "b"], HOURS, START)
+    assert wait.due(START) == ["a", "b"]
+    assert wait.due(START + 1000) == []
+
+
+def test_each_stream_task_has_its_own_schedule() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, "running", 0, "a")
+    seen(wait, rate_limit(20), 0, "b")
+    assert wait.due(START + 2) == ["a"]
+    assert wait.due(START + 60) == ["b"]
+
+
+def test_a_duplicate_is_looked_at_once_and_returned_twice() -> None:
+    wait = Wait(["a", "b", "a"], HOURS, START)
+    assert wait.due(START) == ["a", "b"]
+    seen(wait, "completed", 1, "a")
+    seen(wait, "completed", 1, "b")
+    assert [task.task_id for task in wait.result()] == ["a", "b", "a"]
+
+
+def test_a_wait_for_nothing_is_over() -> None:
+    wait = Wait([], HOURS, START)
+    assert wait.outcome is Outcome.COMPLETED
+    assert wait.result() == []
+
+
+def test_a_failure_does_not_end_the_wait_for_the_others() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, "failed", 1, "a")
+    assert wait.outcome is None
+    seen(wait, "failed", 2, "b")
+    with pytest.raises(StreamTaskException) as raised:
+        wait.result()
+    assert raised.value.task_id == "a"
+    assert raised.value.task_ids == ["a", "b"]
+
+
+def test_a_failure_outweighs_a_timeout_and_names_what_is_open() -> None:
+    wait = waiting_for("a", "b", terms=WaitTerms(timeout=10))
+    seen(wait, "running", 10, "a")
+    wait.observe("b", StreamTask("b", "failed", error=TaskError("storage", "full", "at x", "v1")), START + 10)
+    assert wait.outcome is Outcome.FAILED
+    with pytest.raises(StreamTaskException, match="Not finished when the wait ended: the Stream task a") as e:
+        wait.result()
+    assert (e.value.task_id, e.value.error_type, e.value.description) == ("b", "storage", "full")
+    assert (e.value.stack_trace, e.value.version) == ("at x", "v1")
+
+
+def test_an_error_that_does_not_pass_outweighs_a_failure() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, "failed", 1, "a")
+    seen(wait, api_error(401), 1, "b")
+    assert wait.outcome is Outcome.ERROR
+
+
+# -- the schedule ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("poll_interval", "max_wait", "age", "delay"),
+    [
+        (1, 30, 0, 1),
+        (1, 30, 4, 1),
+        (1, 30, 100, 5),
+        (1, 30, 3600, 30),
+        (1, 30, 10**9, 30),
+        (10, 30, 0, 10),
+        (60, 30, 0, 60),
+        (60, 30, 10**6, 60),
+        (1, 0, 10**6, 1),
+        (0, 30, 0, 0),
+        (1, 30, -5, 1),
+    ],
+)
+def test_looks_grow_rarer_with_age_between_the_two_bounds(
+    poll_interval: float, max_wait: float, age: float, delay: float
+) -> None:
+    assert WaitTerms(60, poll_interval, max_wait).delay(age) == delay
+
+
+@pytest.mark.parametrize(("count", "delay"), [(1, 2), (2, 4), (4, 16), (5, 30), (10**6, 30)])
+def test_looks_grow_rarer_with_errors(count: int, delay: float) -> None:
+    assert WaitTerms(60, 1, 30).delay_after_errors(count, age=0) == delay
+
+
+def pauses(task_id: str, looks: int = 50) -> list[float]:
+    wait = Wait([task_id], WaitTerms(timeout=CENTURY, poll_interval=10, max_wait=10), START)
+    now, result = START, []
+    for _ in range(looks):
+        assert wait.due(now) == [task_id]
+        wait.observe(task_id, StreamTask(task_id, "running"), now)
+        result.append(wait.pause(now))
+        now += result[-1]
+    return result
+
+
+def test_pauses_are_spread_by_a_tenth_and_no_more() -> None:
+    spread = pauses("a")
+    assert all(9 <= pause <= 11 for pause in spread)
+    assert max(spread) - min(spread) > 1
+
+
+def test_pauses_are_the_same_when_a_test_runs_again_and_differ_between_stream_tasks() -> None:
+    assert pauses("a") == pauses("a")
+    assert pauses("a") != pauses("b")
+
+
+@pytest.mark.parametrize("answer", ["running", api_error(503), rate_limit(CENTURY)])
+def test_no_pause_goes_past_the_deadline(answer: str | StreamException) -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=10, poll_interval=8))
+    seen(wait, answer, 6)
+    assert wait.pause(START + 6) == 4
+    assert wait.due(START + 10) == ["a"]
+
+
+@pytest.mark.parametrize("asked", [0, 1, 20, 60, 600])
+def test_nobody_comes_back_sooner_than_stream_asked(asked: float) -> None:
+    for number in range(100):
+        task_id = str(UUID(int=number**9))
+        wait = waiting_for(task_id)
+        seen(wait, rate_limit(asked), 0, task_id)
+        assert wait.pause(START) >= asked
+
+
+def test_those_who_were_sent_away_together_do_not_come_back_together() -> None:
+    ids = [str(UUID(int=number**9)) for number in range(50)]
+    wait = waiting_for(*ids)
+    for task_id in ids:
+        seen(wait, rate_limit(60), 0, task_id)
+    moments = [after for after in range(600) if wait.due(START + after)]
+    assert len(moments) >= 8
+
+
+def test_a_retry_after_of_a_century_is_capped() -> None:
+    wait = waiting_for()
+    seen(wait, rate_limit(CENTURY), 0)
+    assert MAX_PAUSE <= wait.pause(START) <= 1.2 * MAX_PAUSE
+
+
+def test_a_wait_that_is_over_has_no_pause() -> None:
+    wait = waiting_for()
+    seen(wait, "completed", 0)
+    assert wait.pause(START) == 0
+
+
+def test_what_is_overdue_has_no_pause() -> None:
+    assert Wait(["a"], HOURS, START).pause(START + 100) == 0
+
+
+# -- items inside ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failed", "ids", "text"),
+    [
+        (
+            {"a:1": "gone"},
+            ["t"],
+            "Stream completed the Stream task t, but 1 item failed: a:1 (gone)",
+        ),
+        (
+            {"a:1": "gone", "a:2": "busy"},
+            [],
+            "Stream completed the request, but 2 items failed: a:1 (gone), a:2 (busy)",
+        ),
+    ],
+)
+def test_a_partial_failure_names_the_items(failed: dict[str, str], ids: list[str], text: str) -> None:
+    error = partial_failure(failed, ids)
+    assert str(error) == text
+    assert error.error_type == "partial_failure"
+    assert error.failed_items == failed
+
+
+def test_a_partial_failure_of_many_items_names_the_first_ten() -> None:
+    failed = {f"a:{number}": "gone" for number in range(25)}
+    error = partial_failure(failed, ["t"])
+    assert "a:9 (gone) and 15 more" in str(error)
+    assert "a:10" not in str(error)
+    assert len(error.failed_items) == 25

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.operations import (
+    BULK_IMAGE_MODERATION,
+    CATALOGUE,
+    CHANNEL_BATCH_UPDATE,
+    DELETE_CALL,
+    DELETE_CHANNELS,
+    DELETE_FEED,
+    DELETE_FEEDS,
+    DELETE_USERS,
+    EXPORT_CHANNELS,
+    EXPORT_FEED_USER_DATA,
+    EXPORT_USERS,
+    IMPORT_BLOCK_LIST,
+    Operation,
+    Submission,
+    any_operation,
+    read_submission,
+)
+from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
+from airflow_provider_streamtasks.protocol.wire import Request
+from tests import json_values
+
+BATCH_UPDATE = {"operation": "hide", "filter": {"cids": {"$in": ["messaging:a"]}}}
+
+
+# -- the table ---------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_names_each_row_as_stream_does() -> None:
+    assert len(CATALOGUE) == 14
+    assert all(name == row.name == row.label for name, row in CATALOGUE.items())
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE)
+def test_every_row_is_whole(row: Operation) -> None:
+    assert row.path.startswith("/api/v2/")
+    assert re.findall(r"{(\w+)}", row.path) == list(row.parameters)
+    assert set(row.required) <= set(row.body)
+    assert len(row.arguments) == len(set(row.arguments))
+    assert row.sends_body or not (row.body or row.items)
+    assert not (row.body and row.query)
+
+
+@pytest.mark.parametrize(
+    ("name", "cap"),
+    [
+        ("DeleteChannels", 100),
+        ("ExportChannels", 25),
+        ("DeleteUsers", 100),
+        ("DeactivateUsers", 100),
+        ("ReactivateUsers", 100),
+        ("ExportUsers", 25),
+        ("DeleteFeedsBatch", 100),
+        ("ImportBlockList", 5000),
+    ],
+)
+def test_one_request_carries_as_much_as_stream_allows(name: str, cap: int) -> None:
+    items = CATALOGUE[name].items
+    assert items is not None
+    assert items.cap == cap
+
+
+def test_the_other_operations_work_on_no_list() -> None:
+    assert {name for name, row in CATALOGUE.items() if row.items is None} == {
+        "ChannelBatchUpdate",
+        "DeleteCall",
+        "DeleteFeed",
+        "DeleteFeedUserData",
+        "ExportFeedUserData",
+        "bulk_image_moderation",
+    }
+
+
+# -- requests ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "items", "options", "request_"),
+    [
+        (
+            DELETE_CHANNELS,
+            ["messaging:a", "messaging:a", "messaging:b"],
+            {"hard_delete": True},
+            Request(
+                "DeleteChannels",
+                "POST",
+                "/api/v2/chat/channels/delete",
+                {"cids": ["messaging:a", "messaging:b"], "hard_delete": True},
+            ),
+        ),
+        (
+            DELETE_CHANNELS,
+            ["messaging:a"],
+            {"hard_delete": None},
+            Request("DeleteChannels", "POST", "/api/v2/chat/channels/delete", {"cids": ["messaging:a"]}),
+        ),
+        (
+            CHANNEL_BATCH_UPDATE,
+            [],
+            BATCH_UPDATE,
+            Request("ChannelBatchUpdate", "PUT", "/api/v2/chat/channels/batch", BATCH_UPDATE),
+        ),
+        (
+            DELETE_CALL,
+            (),
+            {"call_type": "de/fault", "call_id": "a b?"},
+            Request("DeleteCall", "POST", "/api/v2/video/call/de%2Ffault/a%20b%3F/delete", {}),
+        ),
+        (
+            DELETE_FEED,
+            [],
+            {"feed_group_id": "user", "feed_id": "joe", "hard_delete": True, "purge_user_activities": False},
+            Request(
+                "DeleteFeed",
+                "DELETE",
+                "/api/v2/feeds/feed_groups/user/feeds/joe",
+                None,
+                {"hard_delete": "true", "purge_user_activities": "false"},
+            ),
+        ),
+        (
+            EXPORT_FEED_USER_DATA,
+            [],
+            {"user_id": "joe"},
+            Request("ExportFeedUserData", "POST", "/api/v2/feeds/users/joe/export"),
+        ),
+    ],
+)
+def test_the_request_is_the_one_that_stream_documents(
+    operation: Operation, items: Any, options: dict[str, Any], request_: Request
+) -> None:
+    assert operation.request(items, options) == request_
+
+
+@given(st.text(min_size=1, max_size=64).filter(lambda text: text not in (".", "..")))
+def test_no_parameter_changes_the_endpoint(call_id: str) -> None:
+    path = DELETE_CALL.request([], {"call_type": "default", "call_id": call_id}).path
+    assert re.fullmatch(r"/api/v2/video/call/default/[\w.~%-]+/delete", path, re.ASCII)
+
+
+@pytest.mark.parametrize("count", [1, 99, 100])
+def test_as_many_as_one_request_may_carry_are_taken(count: int) -> None:
+    cids = [f"messaging:{number}" for number in range(count)]
+    assert DELETE_CHANNELS.request(cids, {}).json == {"cids": cids}
+
+
+@pytest.mark.parametrize(
+    ("operation", "items", "words"),
+    [
+        (DELETE_CHANNELS, [f"messaging:{n}" for n in range(101)], "cids holds 101 items: one request"),
+        (EXPORT_CHANNELS, [f"messaging:{n}" for n in range(26)], "channels holds 26 items"),
+        (DELETE_CHANNELS, [], "cids is empty"),
+        (DELETE_CHANNELS, ["general"], "an item of cids is 'general'"),
+        # A string is iterable: without a check these would be users named by one letter each.
+        (EXPORT_USERS, "joe", "user_ids is 'joe': a list is needed"),
+        (EXPORT_USERS, b"joe", "user_ids is b'joe': a list is needed"),
+        (EXPORT_USERS, {"joe": 1}, "user_ids is {'joe': 1}: a list is needed"),
+        (EXPORT_USERS, [""], "an item of user_ids is ''"),
+        (IMPORT_BLOCK_LIST, ["a" * 1025], "an item of items has 1025 characters"),
+        (DELETE_FEEDS, ["user"], "an item of feeds is 'user': a non-empty string like 'user:john'"),
+    ],
+)
+def test_bad_items_are_refused(operation: Operation, items: Any, words: str) -> None:
+    options = {"blocklist_id": "a"} if operation is IMPORT_BLOCK_LIST else {}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        operation.request(items, options)
+
+
+def test_items_for_an_operation_that_takes_none_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"items is \['a'\]: ExportFeedUserData takes none"):
+        EXPORT_FEED_USER_DATA.request(["a"], {"user_id": "joe"})
+
+
+# -- options -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "options", "words"),
+    [
+        (DELETE_CHANNELS, {"hard": True}, "DeleteChannels has no option 'hard': it has hard_delete"),
+        (EXPORT_USERS, {"hard": True}, "ExportUsers has no option 'hard': it has none"),
+        (DELETE_CHANNELS, {"hard_delete": "true"}, "hard_delete is 'true': True or False is needed"),
+        (DELETE_CALL, {"call_id": "a"}, "call_type is missing: DeleteCall needs it"),
+        (DELETE_CALL, {"call_type": None, "call_id": "a"}, "call_type is missing"),
+        (DELETE_CALL, {"call_type": "a", "call_id": ".."}, "call_id is '..'"),
+        (DELETE_CALL, {"call_type": "a" * 65, "call_id": "a"}, "call_type has 65 characters: 64 are allowed"),
+        (BULK_IMAGE_MODERATION, {}, "csv_file is missing"),
+        (BULK_IMAGE_MODERATION, {"csv_file": "images.csv"}, "csv_file is 'images.csv': a non-empty string"),
+        (CHANNEL_BATCH_UPDATE, {"operation": "hide"}, "filter is missing"),
+        (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "operation": "rename"}, "operation is 'rename': one of add"),
+        (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "filter": {}}, "filter is empty: cids or types are needed"),
+        (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "members": [{}]}, "members[0] is {}: it must hold 'user_id'"),
+        (DELETE_USERS, {"user": "gone"}, "user is 'gone': one of soft, pruning, hard is needed"),
+        (DELETE_USERS, {"conversations": "pruning"}, "conversations is 'pruning': one of soft, hard"),
+        (DELETE_USERS, {"calls": "pruning"}, "calls is 'pruning': one of soft, hard"),
+    ],
+)
+def test_bad_options_are_refused(operation: Operation, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        operation.check(options)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {},
+        [],
+        "messaging:a",
+        ["messaging:a"],
+        {"$ne": "messaging:a"},
+        {"$eq": "messaging:a", "$in": ["messaging:b"]},
+        {"$eq": ["messaging:a"]},
+        {"$eq": ""},
+        {"$in": "messaging:a"},
+        {"$in": []},
+        {"$in": [5]},
+    ],
+)
+def test_a_condition_that_stream_does_not_know_is_refused(condition: Any) -> None:
+    with pytest.raises(ValueError, match=r"filter\['cids'\] is .*'\$eq': 'text'"):
+        CHANNEL_BATCH_UPDATE.check({"operation": "hide", "filter": {"cids": condition}})
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        {"cids": {"$eq": "messaging:a"}},
+        {"types": {"$in": ["messaging"]}},
+        {"cids": {"$in": ("messaging:a",)}, "types": {"$eq": "messaging"}},
+    ],
+)
+def test_a_condition_that_stream_knows_is_taken(filter_: dict[str, Any]) -> None:
+    assert CHANNEL_BATCH_UPDATE.check({"operation": "hide", "filter": filter_})["filter"] == filter_
+
+
+PURGE = "purge_user_activities is True: hard_delete must be True too"
+WHOLE = "user is 'hard': messages and conversations must be 'hard' too"
+TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
+    (DELETE_USERS, {"user": "hard"}, WHOLE),
+    (DELETE_USERS, {"user": "hard", "messages": "hard"}, WHOLE),
+    (DELETE_USERS, {"user": "hard", "messages": "soft", "conversations": "hard"}, WHOLE),
+    (DELETE_USERS, {"user": "hard", "messages": "hard", "conversations": "hard"}, None),
+    (DELETE_USERS, {"user": "soft", "messages": "hard"}, None),
+    (DELETE_USERS, {"messages": "hard"}, None),
+    (DELETE_FEEDS, {"purge_user_activities": True}, PURGE),
+    (DELETE_FEEDS, {"purge_user_activities": True, "hard_delete": False}, PURGE),
+    (DELETE_FEEDS, {"purge_user_activities": True, "hard_delete": True}, None),
+    (DELETE_FEEDS, {"purge_user_activities": False}, None),
+    (EXPORT_CHANNELS, {"format": "csv"}, "format is 'csv': version must be 'v2'"),
+    (EXPORT_CHANNELS, {"format": "csv", "version": "v1"}, "format is 'csv': version must be 'v2'"),
+    (
+        EXPORT_CHANNELS,
+        {"format": "csv", "version": "v2", "export_users": True},
+        "format is 'csv': export_users must not be True",
+    ),
+    (EXPORT_CHANNELS, {"include_fields": ["cid"]}, "include_fields is given: format must be 'csv'"),
+    (EXPORT_CHANNELS, {"format": "csv", "version": "v2", "include_fields": ["cid"]}, None),
+    (EXPORT_CHANNELS, {"format": "json", "export_users": True}, None),
+]
+
+
+@pytest.mark.parametrize(("operation", "options", "problem"), TOGETHER)
+def test_options_must_go_together(operation: Operation, options: dict[str, Any], problem: str | None) -> None:
+    if problem is None:
+        assert operation.check(options) == options
+        return
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        operation.check(options)
+
+
+@pytest.mark.parametrize(("operation", "options", "problem"), TOGETHER)
+def test_what_a_template_will_give_is_not_judged_yet(
+    operation: Operation, options: dict[str, Any], problem: str | None
+) -> None:
+    templated = dict.fromkeys(options, "{{ params.x }}")
+    assert operation.check(templated, unknown=list(templated)) == {}
+
+
+def test_what_no_template_will_give_is_judged_beside_what_one_will() -> None:
+    with pytest.raises(ValueError, match="user is 'gone'"):
+        DELETE_USERS.check({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
+
+
+@given(row=st.sampled_from(list(CATALOGUE.values())), data=st.data())
+def test_whatever_the_options_are_they_are_taken_or_refused(row: Operation, data: st.DataObject) -> None:
+    names = st.sampled_from([*row.options, "other"])
+    options = data.draw(st.dictionaries(names, json_values.anything, max_size=4))
+    try:
+        checked = row.check(options)
+    except ValueError:
+        return
+    assert set(checked) <= set(options)
+
+
+# -- operations that the catalogue does not have -----------------------------------------------------------
+
+
+def test_an_operation_that_the_catalogue_does_not_have() -> None:
+    operation = any_operation(
+        "", "POST", "/api/v2/new/a%20b", body=["a"], query=["b"], items=Items("ids", 2, Anything())
+    )
+    assert operation.label == "POST /api/v2/new/a%20b"
+    assert operation.request([1, {"k": None}], {"a": [None], "b": True}) == Request(
+        operation.label, "POST", "/api/v2/new/a%20b", {"ids": [1, {"k": None}], "a": [None]}, {"b": "true"}
+    )
+
+
+def test_braces_in_its_path_are_no_parameters() -> None:
+    operation = any_operation("New", "POST", "/api/v2/new/{x}", body=(), query=(), items=None)
+    assert operation.request([], {}).path == "/api/v2/new/{x}"
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("POST", {}), ("PUT", {}), ("PATCH", {}), ("DELETE", None), ("GET", None)]
+)
+def test_only_requests_that_usually_have_a_body_get_an_empty_one(method: str, body: Any) -> None:
+    operation = any_operation("New", method, "/api/v2/new", body=(), query=(), items=None)
+    assert operation.request([], {}).json == body
+
+
+def test_a_body_that_is_given_is_sent_with_any_method() -> None:
+    operation = any_operation("New", "DELETE", "/api/v2/new", body=["a"], query=(), items=None)
+    assert operation.request([], {"a": 1}).json == {"a": 1}
+
+
+# -- answers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id", "result"),
+    [
+        ({"task_id": "a", "result": {}}, "a", {}),
+        ({"task_id": "", "result": {"messaging:a": {}}}, None, {"messaging:a": {}}),
+        ({"result": {"messaging:a": {}}}, None, {"messaging:a": {}}),
+        ({"task_id": 5, "result": []}, None, None),
+        ({"task_id": None}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_what_stream_answers_to_a_submission(
+    body: dict[str, Any], task_id: str | None, result: dict[str, Any] | None
+) -> None:
+    budget = RateLimit(60, 59, 20)
+    assert read_submission(DELETE_CHANNELS, body, budget) == Submission(task_id, result, budget)

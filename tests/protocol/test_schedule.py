@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import random
+from math import sqrt
+
+import pytest
+
+from airflow_provider_streamtasks.protocol.polling import WaitTerms
+from airflow_provider_streamtasks.protocol.schedule import GROWTH, TRUST, Schedule, usual_interval
+from tests.protocol.simulation import MIXTURE_K, mixture, simulate
+
+
+def taught(*durations: float, times: int = 300) -> Schedule:
+    """A schedule that has seen Stream tasks of these durations, each looked at once before its end."""
+    schedule = Schedule()
+    for _ in range(times):
+        for duration in durations:
+            schedule.saw_open(0.0, 0.9 * duration)
+            schedule.saw_finish(0.9 * duration, duration)
+    return schedule
+
+
+@pytest.mark.parametrize("age", [0, 1, 4, 10, 100, 1000, 10_000, 50_000])
+def test_while_nothing_is_known_the_square_root_of_the_age_decides(age: float) -> None:
+    assert Schedule().interval(age) == pytest.approx(max(1.0, usual_interval(age)), rel=0.2)
+
+
+def test_an_age_below_zero_is_none() -> None:
+    assert Schedule().interval(-5) == Schedule().interval(0)
+
+
+def test_looks_are_more_frequent_where_stream_tasks_finish() -> None:
+    schedule = taught(100.0)
+    assert schedule.interval(90) < usual_interval(90) / 2
+
+
+def test_looks_are_rarer_where_none_finish() -> None:
+    schedule = taught(100.0)
+    assert schedule.interval(20) > 1.5 * Schedule().interval(20)
+
+
+@pytest.mark.parametrize("age", [0, 1, 5, 20, 50])
+def test_looks_become_rarer_only_so_much_in_case_everything_changes(age: float) -> None:
+    assert taught(100_000.0, times=3000).interval(age) <= 1.1 * TRUST * Schedule().interval(age)
+
+
+def in_a_row(schedule: Schedule, age: float, looks: int) -> float:
+    began = age
+    for _ in range(looks):
+        age += schedule.interval(age)
+    return age - began
+
+
+def test_a_stretched_interval_is_as_many_intervals_in_a_row() -> None:
+    schedule = Schedule()
+    assert schedule.interval(1.0, stretch=5.0) == pytest.approx(in_a_row(schedule, 1.0, 5))
+
+
+def test_a_stretched_interval_may_pass_over_more_of_what_is_idle() -> None:
+    schedule = taught(300.0)
+    assert 300 > schedule.interval(1.0, stretch=5.0) > 1.5 * in_a_row(schedule, 1.0, 5)
+
+
+def test_new_durations_are_learned_and_old_ones_forgotten() -> None:
+    schedule = taught(1000.0, times=3000)
+    before = schedule.interval(3.0)
+    for _ in range(3000):
+        schedule.saw_finish(3.0, 4.0)
+    assert schedule.interval(3.0) < before / 1.5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_was_seen_there_is_always_a_next_look(seed: int) -> None:
+    dice = random.Random(seed)
+    schedule = Schedule()
+    for _ in range(dice.randrange(300)):
+        age = dice.choice([0.0, 10 ** dice.uniform(-3, 7)])
+        schedule.saw_finish(age, age + dice.choice([0.0, 10 ** dice.uniform(-3, 7)]))
+    for age in (0.0, 0.3, 7.0, 1e3, 1e6):
+        for stretch in (1.0, 3.0, 1e3):
+            assert 0 < schedule.interval(age, stretch) < 1e9
+
+
+def test_growth_is_what_the_documentation_says() -> None:
+    assert GROWTH == 0.5
+    assert WaitTerms(60, 1, 30).delay(100) == GROWTH * sqrt(100)
+
+
+# -- how well it does --------------------------------------------------------------------------------------
+
+
+def fixed_polls(durations: list[float]) -> float:
+    """Polls per Stream task at a fixed second: at 0 s, 1 s, ... until the first after the end."""
+    return sum(int(duration) + 2 for duration in durations) / len(durations)
+
+
+def test_short_and_long_stream_tasks_cost_half_the_polls_of_a_fixed_second() -> None:
+    result = simulate(4000, mixture, spread=800)
+    dice = random.Random(2)
+    fixed = fixed_polls([mixture(dice) for _ in range(4000)])
+
+    assert result.polls_per_task <= 0.6 * fixed
+    assert result.mean_delay <= 1.0
+    assert result.p99_delay <= 5.5
+    assert MIXTURE_K / (result.polls_per_task * result.mean_delay) >= 0.53
+
+
+def test_hours_cost_a_twelfth_of_the_polls_of_a_fixed_second() -> None:
+    result = simulate(60, lambda dice: dice.uniform(3400, 3800), spread=100)
+
+    assert result.polls_per_task <= 0.08 * 3600
+    assert max(result.delays) <= 1.1 * 30
+    assert result.mean_delay <= 30
+
+
+def test_what_follows_hours_is_seen_soon_all_the_same() -> None:
+    hours = [3600.0] * 60
+
+    def first_hours(dice: random.Random) -> float:
+        return hours.pop() if hours else mixture(dice)
+
+    result = simulate(700, first_hours, spread=8000)
+    assert result.mean_delay <= 2.5

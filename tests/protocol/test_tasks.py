@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
+from airflow_provider_streamtasks.protocol import tasks
+from airflow_provider_streamtasks.protocol.errors import is_passing
+from airflow_provider_streamtasks.protocol.tasks import (
+    StreamTask,
+    TaskError,
+    failed_items,
+    parse_timestamp,
+    read_task,
+    signatures,
+    without_signature,
+)
+from airflow_provider_streamtasks.protocol.wire import Response
+from tests import json_values
+
+NOW = 1_800_000_000.0
+URL = "https://storage.example/export.json"
+SIGNED = f"{URL}?Expires=1&Signature=abc%2Fdef"
+
+
+def read(**body: Any) -> StreamTask:
+    return read_task("a", Response(200, {}, json.dumps(body).encode()), NOW)
+
+
+def test_every_field_of_a_stream_task_is_read() -> None:
+    task = read(
+        task_id="a",
+        status="completed",
+        created_at=1_700_000_000_500_000_000,
+        updated_at=1_700_000_001_000_000_000,
+        result={"messaging:a": {"status": "ok"}},
+        error=None,
+        duration="0.1ms",
+    )
+    assert task == StreamTask(
+        "a",
+        "completed",
+        {"messaging:a": {"status": "ok"}},
+        None,
+        created_at=1_700_000_000.5,
+        updated_at=1_700_000_001.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "completed", "failed"),
+    [
+        ("completed", True, False),
+        ("COMPLETED", True, False),
+        ("failed", False, True),
+        ("error", False, True),
+        ("pending", False, False),
+        ("waiting", False, False),
+        ("running", False, False),
+        ("defrosting", False, False),
+    ],
+)
+def test_the_status_says_where_a_stream_task_stands(status: str, completed: bool, failed: bool) -> None:
+    task = read(status=status)
+    assert (task.completed, task.failed) == (completed, failed)
+    assert task.finished is (completed or failed)
+
+
+@pytest.mark.parametrize("body", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["ok"]}])
+def test_an_answer_without_a_status_is_an_error_that_passes(body: dict[str, Any]) -> None:
+    with pytest.raises(StreamApiException, match="the answer has no status") as raised:
+        read(**body)
+    assert is_passing(raised.value)
+    assert raised.value.raw_response_body == json.dumps(body)
+
+
+def test_the_id_is_the_one_that_was_asked_for() -> None:
+    assert read(status="running", task_id="another").task_id == "a"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            {"type": "storage", "description": "full", "stacktrace": "at x", "version": "v1"},
+            TaskError("storage", "full", "at x", "v1"),
+        ),
+        ({"description": "full"}, TaskError("unknown", "full")),
+        ({"type": None, "description": None}, TaskError()),
+        ({"type": 5, "description": ["full"]}, TaskError("5", "['full']")),
+        ("full", TaskError("unknown", "full")),
+        (["full"], TaskError("unknown", "['full']")),
+        (None, None),
+        ({}, None),
+        ("", None),
+    ],
+)
+def test_why_a_stream_task_failed_is_read_in_any_shape(error: Any, expected: TaskError | None) -> None:
+    assert read(status="failed", error=error).error == expected
+
+
+def test_the_repr_does_not_show_the_result() -> None:
+    assert "Signature" not in repr(read(status="completed", result={"url": SIGNED}))
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (1_700_000_000_500_000_000, 1_700_000_000.5),
+        ("1700000000500000000", 1_700_000_000.5),
+        (1.7e18, 1_700_000_000.0),
+        (0, 0),
+        ("2023-11-14T22:13:20Z", 1_700_000_000),
+        ("2023-11-14T22:13:20.5Z", 1_700_000_000.5),
+        ("2023-11-14T22:13:20.123456789Z", 1_700_000_000.123456789),
+        ("2023-11-14T23:13:20.5+01:00", 1_700_000_000.5),
+        ("2023-11-14t22:13:20z", 1_700_000_000),
+        ("2023-11-14 22:13:20Z", 1_700_000_000),
+        (None, None),
+        (True, None),
+        ("", None),
+        ("yesterday", None),
+        ("2023-11-14", None),
+        ("2023-11-14T22:13:20", None),
+        ("2023-13-14T22:13:20Z", None),
+        ("2023-11-14T22:13:20+99:00", None),
+        ("-1700000000500000000", None),
+        ("9" * 31, None),
+        (10**400, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_timestamps_are_nanoseconds_or_rfc_3339(value: Any, seconds: float | None) -> None:
+    assert parse_timestamp(value) == (seconds if seconds is None else pytest.approx(seconds, abs=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("result", "failed"),
+    [
+        ({"messaging:a": {"status": "ok"}}, {}),
+        ({"messaging:a": {"status": "error", "error": "gone"}}, {"messaging:a": "gone"}),
+        ({"messaging:a": {"status": "not_found"}}, {"messaging:a": "not_found"}),
+        ({"messaging:a": {"status": "error", "error": None}}, {"messaging:a": "error"}),
+        ({"messaging:a": {"status": "error", "error": 5}}, {"messaging:a": "5"}),
+        (
+            {"messaging:a": {"status": "ok"}, "messaging:b": {"status": "error", "error": "gone"}},
+            {"messaging:b": "gone"},
+        ),
+        (
+            {"failed_channels": [{"reason": "frozen", "cids": ["messaging:a", "messaging:b"]}]},
+            {"messaging:a": "frozen", "messaging:b": "frozen"},
+        ),
+        ({"failed_channels": [{"cids": ["messaging:a"]}]}, {"messaging:a": "no reason given"}),
+        ({"failed_channels": [{"cids": "messaging:a"}, None, {"reason": "x"}, 5]}, {}),
+        ({"failed_channels": "all of them"}, {}),
+        ({"failed_channels": {"status": "error"}}, {"failed_channels": "error"}),
+        ({"url": URL}, {}),
+        ({"status": "error"}, {}),
+        ({"messaging:a": {"status": 5}}, {}),
+        ({}, {}),
+        (None, {}),
+        ([], {}),
+        ("text", {}),
+    ],
+)
+def test_items_that_failed_inside_are_found_in_every_shape_of_a_result(
+    result: Any, failed: dict[str, str]
+) -> None:
+    assert failed_items(result) == failed
+
+
+@pytest.mark.parametrize(
+    ("result", "expected", "queries"),
+    [
+        (SIGNED, URL, ["Expires=1&Signature=abc%2Fdef"]),
+        ({"url": SIGNED, "other": 5}, {"url": URL, "other": 5}, ["Expires=1&Signature=abc%2Fdef"]),
+        ([{"a": [SIGNED]}], [{"a": [URL]}], ["Expires=1&Signature=abc%2Fdef"]),
+        ("HTTPS://x/y?z=1", "HTTPS://x/y", ["z=1"]),
+        ("http://[broken/y?z=1", "http://[broken/y", ["z=1"]),
+        ("https://x/y?", "https://x/y?", []),
+        ("https://x/y#a?b", "https://x/y#a?b", []),
+        (URL, URL, []),
+        ("why? because", "why? because", []),
+        ("mailto:a@b?subject=c", "mailto:a@b?subject=c", []),
+        ({"ok": True, "none": None, "number": 1.5}, {"ok": True, "none": None, "number": 1.5}, []),
+        (None, None, []),
+    ],
+)
+def test_the_signature_of_every_url_in_a_result_is_found_and_can_be_cut_off(
+    result: Any, expected: Any, queries: list[str]
+) -> None:
+    assert without_signature(result) == expected
+    assert list(signatures(result)) == queries
+
+
+def test_cutting_signatures_leaves_the_result_itself_alone() -> None:
+    result = {"url": SIGNED}
+    without_signature(result)
+    assert result == {"url": SIGNED}
+
+
+def test_the_request_for_a_stream_task_names_it_in_the_path() -> None:
+    request = tasks.get_task("a/b?c")
+    assert (request.operation, request.method, request.path) == ("GetTask", "GET", "/api/v2/tasks/a%2Fb%3Fc")
+
+
+@given(status=json_values.statuses, headers=json_values.headers, body=json_values.bodies)
+def test_whatever_comes_is_a_stream_task_or_an_exception_of_ours(
+    status: int, headers: dict[str, str], body: bytes
+) -> None:
+    response = Response(status, headers, body)
+    try:
+        said: object = read_task("a", response, NOW).status
+    except StreamException as error:
+        said = str(error)
+    assert isinstance(said, str)
+    assert said
+
+
+@given(json_values.anything | json_values.documents)
+def test_whatever_a_result_is_its_failed_items_are_named(result: Any) -> None:
+    assert all(
+        isinstance(item, str) and isinstance(reason, str) for item, reason in failed_items(result).items()
+    )
+
+
+@given(json_values.anything | st.integers().map(lambda number: 10**400 + number) | json_values.numbers)
+def test_whatever_a_timestamp_is_it_is_seconds_or_nothing(value: Any) -> None:
+    assert isinstance(parse_timestamp(value), float | None)
+
+
+@given(st.from_regex(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\Z"))
+def test_whatever_looks_like_rfc_3339_is_seconds_or_nothing(text: str) -> None:
+    assert isinstance(parse_timestamp(text), float | None)
+
+
+@given(json_values.anything | json_values.documents)
+def test_a_result_without_signatures_has_none(result: Any) -> None:
+    assert list(signatures(without_signature(result))) == []

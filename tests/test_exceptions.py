@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamConfigurationError,
+    StreamException,
+    StreamRateLimitException,
+    StreamTaskException,
+    StreamTaskTimeout,
+    StreamTransportException,
+)
+from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
+
+TASK_FIELDS = {
+    "task_id": "a",
+    "error_type": "storage",
+    "description": "shard 7 is read-only",
+    "stack_trace": "at x",
+    "version": "v1",
+    "task_ids": ["a", "b"],
+    "failed_items": {"messaging:a": "gone"},
+}
+OURS = [
+    StreamException("it broke", hint="Mend it."),
+    StreamConfigurationError("no secret", hint="Give one."),
+    StreamApiException(
+        "no",
+        status_code=400,
+        code=4,
+        exception_fields={"cids": "is required"},
+        unrecoverable=True,
+        more_info="https://getstream.io",
+        details=[17],
+        raw_response_body="{}",
+        hint="Look.",
+    ),
+    StreamApiException("no", status_code=500),
+    StreamRateLimitException("slow down", status_code=429, code=9, retry_after=7.5),
+    StreamTransportException("gone", error_type="connection_reset", request_sent=False),
+    StreamTaskTimeout("too late", task_ids=["a", "b"]),
+    StreamTaskException("it failed", **TASK_FIELDS),
+]
+VERDICT = StreamTaskFailed("it failed", **TASK_FIELDS)
+
+
+def name(error: StreamException) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize("error", [*OURS, VERDICT], ids=name)
+def test_an_exception_survives_pickling(error: StreamException) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert again.fields() == error.fields()
+    assert str(again) == str(error)
+
+
+@pytest.mark.parametrize("error", [*OURS, VERDICT], ids=name)
+def test_an_exception_survives_copying(error: StreamException) -> None:
+    assert copy.deepcopy(error).fields() == error.fields()
+
+
+@pytest.mark.parametrize("error", OURS, ids=name)
+def test_an_exception_survives_the_json_of_an_event(error: StreamException) -> None:
+    again = StreamException.from_dict(json.loads(json.dumps(error.to_dict())))
+    assert type(again) is type(error)
+    assert again.fields() == error.fields()
+    assert str(again) == str(error)
+
+
+def test_what_another_version_of_ours_has_written_is_still_an_exception() -> None:
+    again = StreamException.from_dict({"exception": "StreamFutureError", "message": "no", "planet": "Mars"})
+    assert type(again) is StreamException
+    assert str(again) == "no"
+    assert again.fields()["planet"] == "Mars"
+
+
+@pytest.mark.parametrize("error", OURS, ids=name)
+def test_an_exception_is_no_airflow_exception_so_that_soft_fail_does_not_skip_an_outage(
+    error: StreamException,
+) -> None:
+    assert isinstance(error, StreamException)
+    assert not isinstance(error, AirflowException)
+
+
+def test_the_verdict_on_a_failed_stream_task_is_one_that_airflow_does_not_retry() -> None:
+    assert isinstance(VERDICT, AirflowFailException)
+    assert isinstance(VERDICT, StreamTaskException)
+
+
+def test_the_verdict_is_serialized_as_airflow_serializes_its_exceptions() -> None:
+    path, args, kwargs = VERDICT.serialize()
+    assert path == "airflow_provider_streamtasks.sensors.task.StreamTaskFailed"
+    assert StreamTaskFailed(*args, **json.loads(json.dumps(kwargs))).fields() == VERDICT.fields()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (StreamException("it broke"), "it broke"),
+        (StreamException("it broke", hint="Mend it."), "it broke. Mend it."),
+        (StreamException("it broke.", hint="Mend it."), "it broke. Mend it."),
+        (StreamException(), ""),
+        (StreamApiException("no", status_code=500), "Stream answered 500: no"),
+        (StreamApiException("no", status_code=404, code=16), "Stream answered 404, code 16: no"),
+        (
+            StreamApiException("no", status_code=400, code=4, exception_fields={"a": "odd", "b": "bad"}),
+            "Stream answered 400, code 4: no (a: odd; b: bad)",
+        ),
+        (
+            StreamApiException("no", status_code=401, code=2, hint="Check the API key."),
+            "Stream answered 401, code 2: no. Check the API key.",
+        ),
+        (StreamTaskException("it failed", task_id="a"), "it failed"),
+    ],
+)
+def test_an_exception_says_what_happened_and_what_to_do(error: StreamException, text: str) -> None:
+    assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    ("child", "parent"),
+    [
+        (StreamConfigurationError, ValueError),
+        (StreamRateLimitException, StreamApiException),
+        (StreamTaskTimeout, StreamTransportException),
+    ],
+)
+def test_the_tree_lets_callers_catch_as_widely_as_they_like(
+    child: type[Exception], parent: type[Exception]
+) -> None:
+    assert issubclass(child, parent)
+    assert issubclass(child, StreamException)
+
+
+def test_a_timeout_of_a_wait_says_so_in_the_sdks_words() -> None:
+    error = StreamTaskTimeout("too late", task_ids=("a",))
+    assert (error.error_type, error.task_ids) == ("timeout", ["a"])
+
+
+def test_a_failed_stream_task_that_is_alone_is_also_in_the_list() -> None:
+    assert StreamTaskException("it failed", task_id="a").task_ids == ["a"]

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk.configuration import conf
+
+from airflow_provider_streamtasks import __version__, configuration
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.provider_info import get_provider_info
+
+INFO = get_provider_info()
+PACKAGE = Path(__file__).parent.parent / "airflow_provider_streamtasks"
+CONFIG = INFO["config"]["streamtasks"]["options"]
+
+
+def schema(name: str) -> Any:
+    return json.loads((Path(airflow.__file__).parent / name).read_text())
+
+
+def test_airflow_finds_it_by_the_entry_point() -> None:
+    (entry,) = (
+        entry
+        for entry in entry_points(group="apache_airflow_provider")
+        if entry.value.startswith("airflow_provider_streamtasks.")
+    )
+    assert entry.load() is get_provider_info
+
+
+def test_it_is_what_airflows_schema_describes() -> None:
+    jsonschema.validate(INFO, schema("provider_info.schema.json"))
+
+
+def test_its_connection_type_is_what_airflows_stricter_schema_describes() -> None:
+    described = schema("provider.yaml.schema.json")
+    jsonschema.validate(
+        INFO["connection-types"],
+        {**described["properties"]["connection-types"], "definitions": described.get("definitions", {})},
+    )
+
+
+def test_it_is_plain_json() -> None:
+    assert json.loads(json.dumps(INFO)) == INFO
+
+
+def test_it_tells_the_version() -> None:
+    assert INFO["versions"] == [__version__]
+
+
+def modules(kind: str) -> set[str]:
+    return {module for group in INFO[kind] for module in group["python-modules"]}
+
+
+@pytest.mark.parametrize("kind", ["operators", "sensors", "triggers"])
+def test_it_lists_every_module_that_users_import(kind: str) -> None:
+    present = {
+        f"airflow_provider_streamtasks.{kind}.{path.stem}"
+        for path in (PACKAGE / kind).glob("*.py")
+        if path.stem not in ("__init__", "base") and "class Stream" in path.read_text()
+    }
+    assert modules(kind) == present
+
+
+@pytest.mark.parametrize(
+    "module", sorted(set().union(*map(modules, ("hooks", "operators", "sensors", "triggers"))))
+)
+def test_every_module_that_it_lists_can_be_imported(module: str) -> None:
+    assert import_module(module).__doc__
+
+
+@pytest.fixture(scope="module")
+def providers() -> ProvidersManager:
+    return ProvidersManager()
+
+
+@pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
+def test_airflow_lists_the_hook(providers: ProvidersManager) -> None:
+    hook = providers.hooks["stream"]
+    assert hook is not None
+    assert hook.hook_name == "Stream"
+    assert hook.connection_id_attribute_name == "stream_conn_id"
+    assert hook.hook_class_name == f"{StreamHook.__module__}.{StreamHook.__name__}"
+
+
+def test_airflow_lists_the_provider(providers: ProvidersManager) -> None:
+    assert providers.providers["airflow-provider-streamtasks"].version == __version__
+
+
+def test_the_form_asks_for_key_secret_and_base_url() -> None:
+    (connection,) = INFO["connection-types"]
+    assert connection["ui-field-behaviour"]["relabeling"] == {
+        "login": "API key",
+        "password": "API secret",
+        "host": "Base URL",
+    }
+
+
+@pytest.mark.parametrize(("field", "default"), [("request_timeout", 30), ("rate_limit_share", 0.8)])
+def test_the_fields_of_the_form_have_the_defaults_of_the_code(field: str, default: float) -> None:
+    (connection,) = INFO["connection-types"]
+    described = connection["conn-fields"][field]["schema"]
+    assert described["default"] == default
+    jsonschema.validate(default, described)
+    jsonschema.validate(None, described)
+
+
+@pytest.mark.parametrize("option", ["poll_interval", "max_wait", "timeout"])
+def test_a_number_of_the_configuration_has_one_default(
+    providers: ProvidersManager, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    providers.initialize_providers_configuration()
+    assert conf.getfloat("streamtasks", option) == float(CONFIG[option]["default"])
+    assert getattr(configuration, option)() == float(CONFIG[option]["default"])
+    monkeypatch.setenv(f"AIRFLOW__STREAMTASKS__{option.upper()}", "7.5")
+    assert getattr(configuration, option)() == 7.5
+
+
+@pytest.mark.parametrize(
+    ("option", "default"), [("poll_interval", 1.0), ("max_wait", 30.0), ("timeout", 60.0)]
+)
+def test_the_defaults_of_a_wait_are_streams(option: str, default: float) -> None:
+    assert getattr(configuration, option)() == default
+
+
+def test_urls_keep_their_signatures_unless_the_configuration_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert configuration.redact_result_urls() is False
+    monkeypatch.setenv("AIRFLOW__STREAMTASKS__REDACT_RESULT_URLS", "True")
+    assert configuration.redact_result_urls() is True
