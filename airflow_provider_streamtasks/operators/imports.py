@@ -49,13 +49,13 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
     def __init__(
         self,
         *,
-        file: str | PathLike[str],
+        file: str | PathLike[str] | ObjectStoragePath,
         mode: str,
         merge_custom: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.file = file if isinstance(file, PathLike) else check_text("file", file)
+        self.file = file if isinstance(file, PathLike | ObjectStoragePath) else check_text("file", file)
         self.mode = mode
         self.merge_custom = merge_custom
         # Where Stream keeps the file: known once it is uploaded.

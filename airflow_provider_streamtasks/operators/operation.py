@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_streamtasks.arguments import check_text, is_rendered
 from airflow_provider_streamtasks.operators.base import StreamOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
 from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -65,7 +68,14 @@ class StreamOperationOperator(StreamOperator):
         self.items_field = items_field
         self.batch_size = batch_size
         self.operation_name = operation_name
+        if is_rendered(self.path):
+            _check_path(self.path)
         self.check_known()
+
+    def execute(self, context: Context) -> Any:
+        """Check the input, submit what is not submitted yet, and wait if asked to."""
+        _check_path(self.path)
+        return super().execute(context)
 
     @property
     def stream_operation(self) -> Operation:  # type: ignore[override]
@@ -73,7 +83,7 @@ class StreamOperationOperator(StreamOperator):
         return any_operation(
             self.operation_name,
             self.method,
-            _check_path(self.path) if is_rendered(self.path) else self.path,
+            self.path,
             body=_names("body", self.body),
             query=_names("query", self.query),
             items=Items(self.items_field, self.batch_size, Anything()) if self.items_field else None,
@@ -86,14 +96,13 @@ class StreamOperationOperator(StreamOperator):
         return self.items
 
 
-def _check_path(path: str) -> str:
+def _check_path(path: str) -> None:
     segments = path.split("/")
     if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
         raise ValueError(
             f"path is {path!r}: a path below the base URL is needed, such as '/api/v2/chat/channels/delete', "
             "without query, with parameters percent-encoded"
         )
-    return path
 
 
 def _names(argument: str, value: Any) -> list[str]:

@@ -22,6 +22,7 @@ FATES: list[dict[str, Any]] = [
     },
     {"operation": "*", "item": "messaging:endless-*", "end": "never"},
     {"operation": "*", "item": "messaging:slow-*", "running": 15},
+    {"operation": "CreateImportV2Task", "end": "never"},
     {"operation": "*", "item": "messaging:half", "failed_items": {"messaging:half": "half of it"}},
     {
         "operation": "*",

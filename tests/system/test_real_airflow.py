@@ -41,6 +41,13 @@ def wait_until_deferred(real: RealStream, dag_id: str, run_id: str, task_id: str
         time.sleep(0.3)
 
 
+def wait_until_called(real: RealStream, operation: str) -> None:
+    deadline = time.monotonic() + 60
+    while not real.sandbox.control.journal(operation):
+        assert time.monotonic() < deadline, f"nobody called {operation}"
+        time.sleep(0.3)
+
+
 class TestCompleted:
     def test_ends_in_success_with_the_result_as_xcom(self, real: RealStream, runs: dict[str, str]) -> None:
         dag_id, run_id = "delete_channels_and_wait", runs["delete_channels_and_wait"]
@@ -54,12 +61,14 @@ class TestCompleted:
 
     def test_holds_no_worker_while_it_waits(self, real: RealStream, runs: dict[str, str]) -> None:
         dag_id, run_id = "delete_channels_and_wait", runs["delete_channels_and_wait"]
-        held = real.task(dag_id, run_id, "wait_for_deletion")["duration"]
 
-        assert real.airflow.worker_starts(dag_id, run_id, "wait_for_deletion") == 2
-        log = real.airflow.logs(dag_id, run_id, "wait_for_deletion")
-        assert "Pausing task as DEFERRED" in log
-        assert held is not None
+        assert real.airflow.worker_starts(dag_id, run_id, "wait_for_deletion") == 0
+
+    def test_holds_no_worker_while_an_operator_waits(self, real: RealStream, runs: dict[str, str]) -> None:
+        dag_id, run_id = "waits_by_itself", runs["waits_by_itself"]
+
+        assert real.airflow.worker_starts(dag_id, run_id, "delete") == 2
+        assert "Pausing task as DEFERRED" in real.airflow.logs(dag_id, run_id, "delete")
 
     def test_an_operator_may_wait_by_itself(self, real: RealStream, runs: dict[str, str]) -> None:
         dag_id, run_id = "waits_by_itself", runs["waits_by_itself"]
@@ -147,6 +156,19 @@ class TestTriggererDies:
             assert real.airflow.wait_for_run("wait_as_told", run_id) == "success"
         finally:
             real.airflow.restart("triggerer")
+
+
+class TestKilledWhileDeferred:
+    def test_an_import_is_cancelled_at_stream(self, real: RealStream) -> None:
+        run_id = real.airflow.trigger("import_killed")
+        wait_until_deferred(real, "import_killed", run_id, "import")
+        import_id = real.airflow.xcom("import_killed", run_id, "import", "task_ids")[0]
+        wait_until_called(real, "GetImportV2Task")
+        real.airflow.set_state("import_killed", run_id, "import", "failed")
+
+        wait_until_called(real, "CancelImportV2Task")
+        (cancel,) = real.sandbox.control.journal("CancelImportV2Task")
+        assert import_id in cancel["path"]
 
 
 class TestSecrets:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_tasks import Run
+
+DELETE = "/api/v2/chat/channels/delete"
+
+
+@pytest.fixture
+def run(connection: None, control: SandboxControl) -> Run:
+    control.fate(pending=0, running=0)
+    return Run()
+
+
+def any_operation(**arguments: Any) -> StreamOperationOperator:
+    return StreamOperationOperator(**{"task_id": "start", "path": DELETE, "poll_interval": 0.05, **arguments})
+
+
+def test_items_go_out_in_batches_with_the_other_fields(run: Run, control: SandboxControl) -> None:
+    cids = [f"messaging:{number}" for number in range(5)]
+    run.execute(
+        lambda: any_operation(items=cids, items_field="cids", batch_size=2, body={"hard_delete": True})
+    )
+    bodies = [entry["body"] for entry in control.journal("DeleteChannels")]
+    assert bodies == [
+        {"cids": cids[:2], "hard_delete": True},
+        {"cids": cids[2:4], "hard_delete": True},
+        {"cids": cids[4:], "hard_delete": True},
+    ]
+    assert len(run.xcoms["task_ids"]) == 3
+
+
+def test_without_items_one_request_goes_out(run: Run, control: SandboxControl) -> None:
+    body = {"cids": ["messaging:a"], "hard_delete": True}
+    run.execute(lambda: any_operation(body=body, wait_for_completion=True))
+    assert run.xcoms["result"] == {"messaging:a": {"status": "ok"}}
+    assert [entry["body"] for entry in control.journal("DeleteChannels")] == [body]
+
+
+def test_query_parameters_go_where_they_belong(run: Run, control: SandboxControl) -> None:
+    path = "/api/v2/feeds/feed_groups/user/feeds/joe"
+    run.execute(lambda: any_operation(method="DELETE", path=path, query={"hard_delete": True}))
+    (entry,) = control.journal("DeleteFeed")
+    assert entry["query"]["hard_delete"] == "true"
+    assert entry["body"] is None
+
+
+@pytest.mark.parametrize(("name", "asked"), [("DeleteChannels", 1), ("", 0)])
+def test_the_budget_is_asked_for_where_its_name_is_known(
+    run: Run, control: SandboxControl, name: str, asked: int
+) -> None:
+    run.execute(lambda: any_operation(body={"cids": ["messaging:a"]}, operation_name=name))
+    assert len(control.journal("GetRateLimits")) == asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"path": ""}, "path is ''"),
+        ({"path": "api/v2/x"}, "path is 'api/v2/x': a path below the base URL"),
+        ({"path": "/api/v2/users/../tasks"}, "path is '/api/v2/users/../tasks'"),
+        ({"path": "/api/v2/x?y=1"}, "without query"),
+        ({"path": "/api/v2/a b"}, "percent-encoded"),
+        ({"path": "/api/v2/{user_id}"}, "percent-encoded"),
+        ({"method": "GET"}, "method is 'GET': one of POST, PUT, PATCH, DELETE"),
+        ({"body": []}, "body is"),
+        ({"query": {1: 2}}, "query is"),
+        ({"items": ["a"]}, "items_field is None"),
+        ({"items_field": "cids"}, "items_field is 'cids'"),
+        ({"items": ["a"], "items_field": "cids", "batch_size": 0}, "batch_size is 0"),
+        ({"items": [], "items_field": "cids"}, "cids is empty"),
+    ],
+)
+def test_bad_arguments_are_refused_before_the_first_request(
+    run: Run, control: SandboxControl, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        run.execute(lambda: any_operation(**arguments))
+    assert control.journal() == []
+
+
+def test_a_path_from_a_template_is_checked_when_it_is_rendered(run: Run, control: SandboxControl) -> None:
+    with DAG("dag", schedule=None, params={"user": "../../users"}):
+        operator = any_operation(path="/api/v2/{{ params.user }}/delete")
+    operator.path = "/api/v2/../../users/delete"
+    with pytest.raises(ValueError, match="a path below the base URL"):
+        operator.execute(run.context)
+    assert control.journal() == []

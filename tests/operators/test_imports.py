@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
+from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
+from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
+from tests.airflow_tasks import Run, revived
+from tests.conftest import Logs
+
+WAYS = {"on-the-worker": False, "deferred": True}
+QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4  # as the sandbox numbers them
+SETTINGS = {"path": "s3://bucket/import.json", "mode": "upsert"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "users.json"
+    path.write_text(json.dumps([{"type": "user", "item": {"id": "joe"}}]))
+    return path
+
+
+@pytest.fixture(params=WAYS)
+def waiting(request: pytest.FixtureRequest, connection: None, control: SandboxControl) -> dict[str, Any]:
+    """A way of waiting for an import: in both the same must come out."""
+    control.fate(pending=0, running=0.1)
+    return {
+        "wait_for_completion": True,
+        "deferrable": WAYS[request.param],
+        "poll_interval": 0.05,
+        "wait_timeout": 20,
+    }
+
+
+def first(file: Any, **arguments: Any) -> StreamImportOperator:
+    return StreamImportOperator(**{"task_id": "import", "file": file, "mode": "upsert", **arguments})
+
+
+def second(**arguments: Any) -> StreamImportV2Operator:
+    return StreamImportV2Operator(
+        **{"task_id": "import", "product": "chat", "settings": SETTINGS, "completed_states": [COMPLETED],
+           "failed_states": [FAILED, CANCELLED], **arguments}
+    )  # fmt: skip
+
+
+def operations(control: SandboxControl) -> list[str]:
+    return [entry["operation"] for entry in control.journal() if entry["method"] != "GET"]
+
+
+class TestFirstGeneration:
+    def test_the_file_is_uploaded_and_the_import_awaited(
+        self, file: Path, waiting: dict[str, Any], control: SandboxControl
+    ) -> None:
+        run = Run()
+        import_id = run.execute(lambda: first(str(file), **waiting))
+
+        assert operations(control) == ["CreateImportURL", "Upload", "CreateImport"]
+        (task,) = control.tasks()
+        assert (task["stream_task_id"], task["status"]) == (import_id, "completed")
+        assert run.xcoms["task_ids"] == [import_id]
+
+    def test_an_object_storage_path_is_a_file(
+        self, file: Path, connection: None, control: SandboxControl
+    ) -> None:
+        Run().execute(lambda: first(ObjectStoragePath(f"file://{file}")))
+        assert operations(control) == ["CreateImportURL", "Upload", "CreateImport"]
+
+    def test_no_credentials_go_to_the_storage_host(
+        self, file: Path, connection: None, control: SandboxControl
+    ) -> None:
+        Run().execute(lambda: first(str(file)))
+        (upload,) = control.journal("Upload")
+        assert upload["authorization"] == "absent"
+        assert "api_key" not in upload["query"]
+
+    def test_a_retry_uploads_nothing_again(
+        self, file: Path, connection: None, control: SandboxControl
+    ) -> None:
+        control.fault("api_error", operation="CreateImport", status=400, code=4, times=1)
+        run = Run()
+        with pytest.raises(StreamApiException):
+            run.execute(lambda: first(str(file)))
+        run.execute(lambda: first(str(file)))
+        assert operations(control) == ["CreateImportURL", "Upload", "CreateImport", "CreateImport"]
+
+    def test_a_failed_import_fails_with_its_state(
+        self, file: Path, waiting: dict[str, Any], control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImport", pending=0, running=0.1, end="failed")
+        with pytest.raises(StreamTaskException, match="analyze_failed") as caught:
+            Run().execute(lambda: first(str(file), **waiting))
+        assert caught.value.error_type == "import_failed"
+
+    def test_the_log_says_that_a_person_is_waited_for(
+        self, file: Path, waiting: dict[str, Any], control: SandboxControl, logs: Logs
+    ) -> None:
+        control.fate(operation="CreateImport", pending=0, running=0, waiting=0.5)
+        Run().execute(lambda: first(str(file), **waiting))
+        assert "waits for a person at Stream (waiting_confirmation)" in logs.text
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"file": ""}, "file is ''"),
+            ({"file": 5}, "file is 5"),
+            ({"mode": "replace"}, "mode is 'replace': one of insert, upsert is needed"),
+            ({"mode": None}, "mode is missing"),
+            ({"merge_custom": "yes"}, "merge_custom is 'yes': True or False"),
+        ],
+    )
+    def test_bad_arguments_are_refused_at_parse_time(self, arguments: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            first(**{"file": "/data/import.json", **arguments})
+
+    def test_an_empty_file_is_refused_before_the_first_request(
+        self, tmp_path: Path, connection: None, control: SandboxControl
+    ) -> None:
+        (tmp_path / "empty.json").touch()
+        with pytest.raises(ValueError, match="with 0 bytes"):
+            Run().execute(lambda: first(str(tmp_path / "empty.json")))
+        assert control.journal() == []
+
+
+class TestSecondGeneration:
+    def test_it_is_started_and_awaited(self, waiting: dict[str, Any], control: SandboxControl) -> None:
+        import_id = Run().execute(lambda: second(**waiting))
+        (task,) = control.tasks()
+        assert (task["stream_task_id"], task["status"]) == (import_id, "completed")
+        (sent,) = control.journal("CreateImportV2Task")
+        assert sent["body"] == {"product": "chat", "settings": SETTINGS}
+
+    def test_a_state_that_the_user_calls_failed_is_a_failure(
+        self, waiting: dict[str, Any], control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImportV2Task", pending=0, running=0.1, end="failed")
+        with pytest.raises(StreamTaskException, match="the import ended as 3"):
+            Run().execute(lambda: second(**waiting))
+
+    def test_a_state_that_nobody_named_is_waited_on(
+        self, waiting: dict[str, Any], control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImportV2Task", pending=0, running=0.1, end="failed")
+        with pytest.raises(AirflowSensorTimeout):
+            Run().execute(lambda: second(**{**waiting, "failed_states": [], "wait_timeout": 1}))
+
+    def test_killing_the_worker_cancels_the_import(self, connection: None, control: SandboxControl) -> None:
+        control.fate(operation="CreateImportV2Task", end="never")
+        operator = second(wait_for_completion=True, wait_timeout=0.2, poll_interval=0.1)
+        with pytest.raises(AirflowSensorTimeout):
+            Run().execute(lambda: operator)
+        operator.on_kill()
+        assert operations(control)[-1] == "CancelImportV2Task"
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"product": "video"}, "product is 'video': one of chat, feeds"),
+            ({"settings": "x"}, "settings is 'x': a dictionary"),
+            ({"completed_states": ["2"]}, "completed_states is"),
+            ({"failed_states": 3}, "failed_states is 3: a list of whole numbers"),
+            ({"completed_states": [], "wait_for_completion": True}, "completed_states is empty"),
+            ({"cancel_on_kill": 1}, "cancel_on_kill is 1: True or False"),
+        ],
+    )
+    def test_bad_arguments_are_refused_at_parse_time(self, arguments: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            second(**arguments)
+
+
+class TestSensor:
+    @pytest.mark.parametrize(
+        "way", [{}, {"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": False}], ids=str
+    )
+    def test_an_import_that_another_airflow_task_started_is_awaited(
+        self, file: Path, way: dict[str, Any], connection: None, control: SandboxControl
+    ) -> None:
+        control.fate(pending=0, running=0.1)
+        import_id = Run().execute(lambda: first(str(file)))
+        run = Run()
+        run.execute(
+            lambda: StreamImportSensor(task_id="wait", import_id=import_id, poke_interval=0.05, **way)
+        )
+        assert control.tasks()[0]["status"] == "completed"
+        assert control.journal("GetImport")
+
+    def test_a_failed_import_of_the_second_generation_is_not_retried(
+        self, connection: None, control: SandboxControl
+    ) -> None:
+        control.fate(pending=0, running=0, end="failed")
+        import_id = Run().execute(second)
+        with pytest.raises(StreamTaskFailed, match="the import ended as 3"):
+            Run().execute(
+                lambda: StreamImportSensor(
+                    task_id="wait", import_id=import_id, completed_states=[2], failed_states=[3]
+                )
+            )
+
+    @pytest.mark.parametrize("import_id", [None, "", ["a", 5], "['a', 'b']"])
+    def test_what_is_no_id_is_refused(self, import_id: Any) -> None:
+        with pytest.raises(ValueError, match="import_id"):
+            StreamImportSensor(task_id="wait", import_id=import_id)
+
+
+def test_the_trigger_survives_its_own_serialization() -> None:
+    trigger = StreamImportTrigger(
+        stream_conn_id="stream_default",
+        stream_task_ids=["a"],
+        started_at=1.0,
+        timeout=2.0,
+        poll_interval=3.0,
+        max_wait=4.0,
+        completed_states=[2],
+        failed_states=[3, 4],
+        cancel_on_kill=True,
+    )
+    assert revived(trigger).serialize() == trigger.serialize()

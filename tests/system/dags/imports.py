@@ -1,0 +1,19 @@
+"""An import that somebody kills while it is waited for."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+
+from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
+
+with DAG("import_killed", schedule=None):
+    StreamImportV2Operator(
+        task_id="import",
+        product="chat",
+        settings={"path": "s3://bucket/endless.json", "mode": "upsert"},
+        completed_states=[2],
+        failed_states=[3, 4],
+        wait_for_completion=True,
+        deferrable=True,
+        wait_timeout=300,
+    )
