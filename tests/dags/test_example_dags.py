@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.conftest import Logs
 
@@ -78,11 +79,16 @@ def test_a_failure_alerts_with_streams_words(
     assert states(run) == {"delete_channels": "success", "wait_for_deletion": "failed"}
     (task,) = control.tasks()
     (alert,) = (line for line in logs.lines if line.startswith("delete_channels_with_alert."))
-    assert alert.splitlines()[:4] == [
-        f"delete_channels_with_alert.wait_for_deletion failed in the run {run.run_id}",
+    words = [
         f"Stream task: {task['stream_task_id']}",
         "Error type: storage",
         "Description: shard 7 is read-only",
+    ]
+    # Before Airflow 3.3, dag.test() gives a callback no exception; a real run does.
+    expected = words if _compat.RUNS_WITHOUT_WORKERS else ["None"]
+    assert alert.splitlines()[:-1] == [
+        f"delete_channels_with_alert.wait_for_deletion failed in the run {run.run_id}",
+        *expected,
     ]
     assert "Log: http" in alert
 
