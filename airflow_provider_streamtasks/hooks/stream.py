@@ -15,7 +15,6 @@ from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
 from airflow_provider_streamtasks.protocol import errors
-from airflow_provider_streamtasks.protocol.operations import Operation, Submission, read_submission
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
@@ -30,6 +29,7 @@ from airflow_provider_streamtasks.protocol.wire import Request, Response
 if TYPE_CHECKING:
     from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
     from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
+    from airflow_provider_streamtasks.protocol.operations import Operation, Submission
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class StreamHook(BaseHook):
         request = operation.request(items, options)
         try:
             body, headers = self._call(request, again_if=again_if, new_connection=True)
-            return read_submission(operation, body, parse_rate_limit(headers, time.time()))
+            return operation.read(body, parse_rate_limit(headers, time.time()))
         except StreamException as error:
             if errors.is_ambiguous(error):
                 error.hint = errors.MAY_HAVE_BEEN_TAKEN
@@ -341,15 +341,16 @@ class StreamHook(BaseHook):
 
     async def _atransfer(self, request: Request) -> Response:
         transport = self._atransport or await self.aget_conn()
+        sent_at = time.monotonic()
         response = await transport.send(request)
-        if response.status == 401 and await self._areconnected(transport, time.monotonic()):
+        if response.status == 401 and await self._areconnected(transport, sent_at):
             return await (await self.aget_conn()).send(request)
         return response
 
-    async def _areconnected(self, refused: AiohttpTransport, refused_at: float) -> bool:
+    async def _areconnected(self, refused: AiohttpTransport, sent_at: float) -> bool:
         async with self._connecting:
-            # Whoever was refused meanwhile has no need to read the Airflow connection once more.
-            if self._atransport is refused and self._areread_at < refused_at:
+            # What was under way when the Airflow connection was read again has no need to read it once more.
+            if self._atransport is refused and self._areread_at < sent_at:
                 self._areread_at = time.monotonic()
                 changed = read_connection(await self.aget_connection(self.stream_conn_id))
                 if changed != refused.connection:

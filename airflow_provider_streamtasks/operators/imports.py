@@ -16,12 +16,11 @@ from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.base import StreamOperator
 from airflow_provider_streamtasks.operators.ledger import StoredLedger
 from airflow_provider_streamtasks.protocol.imports import (
-    CREATE_IMPORT,
-    CREATE_IMPORT_V2,
     MAX_UPLOAD,
     cancel_import,
     create_import_url,
 )
+from airflow_provider_streamtasks.protocol.operations import CREATE_IMPORT, CREATE_IMPORT_V2
 from airflow_provider_streamtasks.protocol.tasks import signature
 from airflow_provider_streamtasks.waiting import ImportWaiter
 

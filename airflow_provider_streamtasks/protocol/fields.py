@@ -25,7 +25,7 @@ class Field(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flag:
     """True or false."""
 
@@ -36,7 +36,7 @@ class Flag:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """
     A string that is not empty.
@@ -60,7 +60,7 @@ class Text:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Segment:
     """
     A string that stands in a path, where ``.`` and ``..`` would lead elsewhere.
@@ -78,7 +78,7 @@ class Segment:
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choice:
     """One of a few strings."""
 
@@ -91,7 +91,7 @@ class Choice:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Whole:
     """A whole number, 1 or more."""
 
@@ -102,7 +102,7 @@ class Whole:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moment:
     """A point in time: an aware ``datetime``, or RFC 3339 text."""
 
@@ -122,7 +122,7 @@ class Moment:
         return value if isinstance(value, str) else moment.isoformat()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Object:
     """
     A JSON object.
@@ -153,7 +153,7 @@ class Object:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Anything:
     """Any JSON value."""
 
@@ -162,7 +162,7 @@ class Anything:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListOf:
     """
     A list that goes into one request as a whole.
@@ -183,7 +183,7 @@ class ListOf:
         return [self.entry.check(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Channel:
     """A channel to export: its cid, or an object that names it and may bound the time of its messages."""
 
@@ -200,7 +200,7 @@ class Channel:
         return channel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Items:
     """
     The list that an operation works on, of which one request carries a batch.

@@ -13,33 +13,11 @@ from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol.errors import read_body
-from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Object, Text
-from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
 MAX_UPLOAD = 300 * 1024 * 1024
 """Bytes of an import file. Stream docs: importing data."""
-
-CREATE_IMPORT = Operation(
-    name="CreateImport",
-    method="POST",
-    path="/api/v2/imports",
-    body={"path": Text(), "mode": Choice(("insert", "upsert")), "merge_custom": Flag()},
-    required=("path", "mode"),
-    id_at=("import_task", "id"),
-)
-"""Stream docs: importing data. The file must have been uploaded."""
-
-CREATE_IMPORT_V2 = Operation(
-    name="CreateImportV2Task",
-    method="POST",
-    path="/api/v2/imports/v2",
-    body={"product": Choice(("chat", "feeds")), "settings": Object(), "user_id": Text(max_length=255)},
-    required=("product", "settings"),
-    id_at=("id",),
-)
-"""Imports of the second generation."""
 
 
 def create_import_url(filename: str) -> Request:

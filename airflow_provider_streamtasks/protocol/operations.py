@@ -127,6 +127,22 @@ class Operation:
             query={name: _query_text(checked[name]) for name in self.query if name in checked},
         )
 
+    def read(self, body: Mapping[str, Any], budget: RateLimit | None) -> Submission:
+        """
+        Read the body of an accepted submission.
+
+        :param budget: what the answer said of the endpoint's budget
+        """
+        task_id: Any = body
+        for name in self.id_at:
+            task_id = task_id.get(name) if isinstance(task_id, Mapping) else None
+        result = body.get("result")
+        return Submission(
+            task_id=task_id if isinstance(task_id, str) and task_id else None,
+            result=result if isinstance(result, Mapping) else None,
+            budget=budget,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -141,19 +157,6 @@ class Submission:
     task_id: str | None
     result: Mapping[str, Any] | None = None
     budget: RateLimit | None = None
-
-
-def read_submission(operation: Operation, body: Mapping[str, Any], budget: RateLimit | None) -> Submission:
-    """Read the body of an accepted submission."""
-    task_id: Any = body
-    for name in operation.id_at:
-        task_id = task_id.get(name) if isinstance(task_id, Mapping) else None
-    result = body.get("result")
-    return Submission(
-        task_id=task_id if isinstance(task_id, str) and task_id else None,
-        result=result if isinstance(result, Mapping) else None,
-        budget=budget,
-    )
 
 
 def any_operation(
@@ -393,6 +396,26 @@ BULK_IMAGE_MODERATION = Operation(
     required=("csv_file",),
 )
 """Stream docs: bulk image moderation."""
+
+CREATE_IMPORT = Operation(
+    name="CreateImport",
+    method="POST",
+    path="/api/v2/imports",
+    body={"path": Text(), "mode": Choice(("insert", "upsert")), "merge_custom": Flag()},
+    required=("path", "mode"),
+    id_at=("import_task", "id"),
+)
+"""Stream docs: importing data. The file must have been uploaded."""
+
+CREATE_IMPORT_V2 = Operation(
+    name="CreateImportV2Task",
+    method="POST",
+    path="/api/v2/imports/v2",
+    body={"product": Choice(("chat", "feeds")), "settings": Object(), "user_id": Text(max_length=255)},
+    required=("product", "settings"),
+    id_at=("id",),
+)
+"""Imports of the second generation."""
 
 CATALOGUE: Mapping[str, Operation] = {
     row.name: row

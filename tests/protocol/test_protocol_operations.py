@@ -24,7 +24,6 @@ from airflow_provider_streamtasks.protocol.operations import (
     Operation,
     Submission,
     any_operation,
-    read_submission,
 )
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.wire import Request
@@ -351,4 +350,4 @@ def test_what_stream_answers_to_a_submission(
     body: dict[str, Any], task_id: str | None, result: dict[str, Any] | None
 ) -> None:
     budget = RateLimit(60, 59, 20)
-    assert read_submission(DELETE_CHANNELS, body, budget) == Submission(task_id, result, budget)
+    assert DELETE_CHANNELS.read(body, budget) == Submission(task_id, result, budget)
