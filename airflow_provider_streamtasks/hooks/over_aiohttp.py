@@ -42,13 +42,9 @@ class AiohttpTransport:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=64, ssl=tls),
             headers=connection.credentials.headers(token),
-            skip_auto_headers=("User-Agent",),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=CONNECT_TIMEOUT + connection.request_timeout,
-                sock_connect=CONNECT_TIMEOUT,
-                sock_read=connection.request_timeout,
-            ),
+            # One clock for the whole request: a second one, for each read, would cost as much as its parsing.
+            timeout=aiohttp.ClientTimeout(total=connection.request_timeout, sock_connect=CONNECT_TIMEOUT),
             auto_decompress=False,
             # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
             proxy=select_proxy(base_url, get_environ_proxies(base_url)),
@@ -89,8 +85,8 @@ def _ssl_context() -> ssl.SSLContext:
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     body = await content.read(MAX_BODY + 1)
-    while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
-        body += chunk
+    while len(body) <= MAX_BODY and not content.at_eof():
+        body += await content.read(MAX_BODY + 1 - len(body))
     return body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,12 +16,12 @@ FOREVER = 1e6  # seconds
 
 
 @asynccontextmanager
-async def shared_poller(url: str):  # type: ignore[no-untyped-def]
+async def shared_poller(url: str, max_wait: float = 30.0):  # type: ignore[no-untyped-def]
     """Ours: the trigger as it runs in the triggerer."""
     from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 
     async def wait(task_id: str) -> None:
-        trigger = StreamTaskTrigger("bench", [task_id], time.time(), FOREVER, 1.0, 30.0)
+        trigger = StreamTaskTrigger("bench", [task_id], time.time(), FOREVER, 1.0, max_wait)
         async for event in trigger.run():
             assert event.payload["outcome"] == "completed", event.payload
 
@@ -29,22 +29,45 @@ async def shared_poller(url: str):  # type: ignore[no-untyped-def]
 
 
 @asynccontextmanager
+async def every_second(url: str):  # type: ignore[no-untyped-def]
+    """Ours, but made to look every second, so that it sends as many polls as the others."""
+    async with shared_poller(url, max_wait=1.0) as wait:
+        yield wait
+
+
+@asynccontextmanager
 async def shared_session(url: str):  # type: ignore[no-untyped-def]
-    """One aiohttp session for all, and a look every second."""
+    """A trigger as one would write it: one aiohttp session for all, and a look every second."""
     import aiohttp
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-    headers = {"Authorization": "x" * 120, "stream-auth-type": "jwt", "X-Stream-Client": "bench"}
-    async with aiohttp.ClientSession(
-        headers=headers, connector=aiohttp.TCPConnector(ssl=_context(url))
-    ) as session:
+    class Trigger(BaseTrigger):
+        def __init__(self, task_id: str) -> None:
+            super().__init__()
+            self.stream_task_id = task_id
 
-        async def wait(task_id: str) -> None:
+        def serialize(self) -> tuple[str, dict[str, Any]]:
+            return "Trigger", {"task_id": self.stream_task_id}
+
+        async def run(self) -> AsyncIterator[TriggerEvent]:
+            self.log.info("Waiting for %s", self.stream_task_id)
+            address = f"{url}/api/v2/tasks/{self.stream_task_id}"
             while True:
-                async with session.get(f"{url}/api/v2/tasks/{task_id}", params={"api_key": "key"}) as answer:
+                async with session.get(address, params={"api_key": "key"}) as answer:
                     task: dict[str, Any] = await answer.json()
                 if task["status"] in ("completed", "failed"):
-                    return
+                    break
                 await asyncio.sleep(1)
+            self.log.info("%s is %s", self.stream_task_id, task["status"])
+            yield TriggerEvent({"status": task["status"]})
+
+    headers = {"Authorization": "x" * 120, "stream-auth-type": "jwt", "X-Stream-Client": "bench"}
+    connector = aiohttp.TCPConnector(ssl=_context(url))
+    async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
+
+        async def wait(task_id: str) -> None:
+            async for _ in Trigger(task_id).run():
+                pass
 
         yield wait
 
@@ -57,7 +80,7 @@ async def official_sdk(url: str):  # type: ignore[no-untyped-def]
     async with AsyncStream(api_key="key", api_secret="secret" * 6, base_url=url, timeout=60.0) as client:
 
         async def wait(task_id: str) -> None:
-            await client.wait_for_task(task_id, poll_interval_ms=1000, timeout_ms=int(FOREVER * 1000))
+            await client.wait_for_task(task_id, poll_interval=1.0, timeout=FOREVER)
 
         yield wait
 
@@ -97,4 +120,4 @@ def _context(url: str) -> Any:
     )
 
 
-WAYS = {way.__name__: way for way in (shared_poller, shared_session, official_sdk, by_hand)}
+WAYS = {way.__name__: way for way in (shared_poller, every_second, shared_session, official_sdk, by_hand)}

@@ -1,0 +1,139 @@
+"""``python docs/waiting.py``: make the picture and the tables of ``waiting.rst``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import log10
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_streamtasks.protocol.polling import WaitTerms
+from airflow_provider_streamtasks.protocol.schedule import usual_interval
+
+HERE = Path(__file__).parent
+WIDTH, HEIGHT, MARGIN = 640, 300, 55
+DURATIONS = [2 * 10 ** (i / 20) for i in range(int(20 * log10(3600 * 6 / 2)) + 1)]
+TERMS = WaitTerms()
+TICKS = {2: "2 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h"}
+
+WORDS = {
+    "shared_poller": "this provider",
+    "every_second": "this provider, with ``max_wait`` 1 s",
+    "shared_session": "one aiohttp session, every second",
+    "official_sdk": "Stream's SDK, ``AsyncStream.wait_for_task``",
+    "by_hand": "by hand on sockets, every second",
+}
+
+
+def looks(duration: float, delay: Callable[[float], float]) -> tuple[int, float]:
+    """Return the polls until a Stream task of a duration is seen finished, and the mean delay."""
+    age, polls = 0.0, 1
+    while age < duration:
+        step = delay(age)
+        age, polls = age + step, polls + 1
+    return polls, step / 2
+
+
+def draw(path: Path) -> None:
+    """Draw polls and delay against duration, for us and for a fixed second."""
+    curves = [
+        ("polls, every second", "#b0b0b0", [looks(d, lambda _: 1.0)[0] for d in DURATIONS]),
+        ("polls", "#d9480f", [looks(d, lambda age: TERMS.delay(age, usual_interval))[0] for d in DURATIONS]),
+        ("mean delay in seconds", "#1864ab", [looks(d, TERMS.delay)[1] for d in DURATIONS]),
+    ]
+    low, high = 0.4, 30_000.0
+
+    def x(duration: float) -> float:
+        return MARGIN + (WIDTH - 2 * MARGIN) * log10(duration / DURATIONS[0]) / log10(
+            DURATIONS[-1] / DURATIONS[0]
+        )
+
+    def y(value: float) -> float:
+        return HEIGHT - MARGIN + (2 * MARGIN - HEIGHT) * log10(max(low, value) / low) / log10(high / low)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        'font-size="11">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+    ]
+
+    def line(x1: float, x2: float, y1: float, y2: float) -> str:
+        return f'<line x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}" stroke="#eee"/>'
+
+    def text(at_x: float, at_y: float, anchor: str, words: str, color: str = "black") -> str:
+        return f'<text x="{at_x:.1f}" y="{at_y:.1f}" text-anchor="{anchor}" fill="{color}">{words}</text>'
+
+    for seconds, label in TICKS.items():
+        parts.append(line(x(seconds), x(seconds), y(high), y(low)))
+        parts.append(text(x(seconds), HEIGHT - MARGIN + 16, "middle", label))
+    for value in (1, 10, 100, 1000, 10_000):
+        parts.append(line(MARGIN, WIDTH - MARGIN, y(value), y(value)))
+        parts.append(text(MARGIN - 6, y(value) + 4, "end", f"{value:,}"))
+    for number, (name, color, values) in enumerate(curves):
+        points = " ".join(f"{x(d):.1f},{y(v):.1f}" for d, v in zip(DURATIONS, values, strict=True))
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts.append(text(MARGIN + 12, MARGIN + 14 + 15 * number, "start", name, color))
+    parts.append(text(WIDTH / 2, HEIGHT - 12, "middle", "what the Stream task takes"))
+    path.write_text("\n".join([*parts, "</svg>"]) + "\n")
+
+
+def table(results: dict[str, dict[str, float]]) -> list[str]:
+    """Return the rows of a list-table."""
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        "   * - Way",
+        "     - CPU a poll",
+        "     - polls a Stream task",
+        "     - CPU a Stream task",
+        "     - delay p50 / p99",
+        "     - longest stall",
+        "     - memory a wait",
+    ]
+    for way, row in results.items():
+        ratio = row["cpu_per_poll_ms_ratio"]
+        task = row["cpu_per_task_ms_ratio"]
+        lines += [
+            f"   * - {WORDS[way]}",
+            f"     - {ratio[0]:.2f}"
+            + (f" ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio[1] != ratio[2] else ""),
+            f"     - {row['polls_per_task']:.1f}",
+            f"     - {task[0]:.2f}",
+            f"     - {row['delay_p50']:.2f} s / {row['delay_p99']:.2f} s",
+            f"     - {1000 * row['loop_delay']:.0f} ms",
+            f"     - {row['memory_per_wait_kib']:.1f} KiB",
+        ]
+    return lines
+
+
+def airflow_table(results: dict[str, Any]) -> list[str]:
+    """Return the rows of the table about a real Airflow."""
+    with_workers, without = results["with_workers"], results["without_workers"]
+    lines = [".. list-table::", "   :header-rows: 1", "", f"   * - {results['sensors']} sensors"]
+    lines += ["     - with workers", "     - without", "     - ratio"]
+    for name, words in (
+        ("cpu_seconds", "CPU"),
+        ("seconds_to_wait", "until all wait"),
+        ("mean_seconds_to_end", "from Stream's completion to the end of an Airflow task, mean"),
+        ("last_seconds_to_end", "the same, the last one"),
+    ):
+        lines += [f"   * - {words}", f"     - {with_workers[name]:.0f} s", f"     - {without[name]:.0f} s"]
+        lines.append(f"     - {with_workers[name] / without[name]:.1f}")
+    return lines
+
+
+def main() -> None:
+    """Write the picture and one file for each table."""
+    draw(HERE / "waiting.svg")
+    measured = HERE / "benchmarks.json"
+    for name, results in json.loads(measured.read_text()).items() if measured.exists() else ():
+        (HERE / f"waiting_{name}.inc").write_text("\n".join(table(results)) + "\n")
+    if (real := HERE / "benchmarks_airflow.json").exists():
+        rows = airflow_table(json.loads(real.read_text()))
+        (HERE / "waiting_airflow.inc").write_text("\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

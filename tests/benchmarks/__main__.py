@@ -1,0 +1,135 @@
+"""``make bench``: what waiting costs, as ratios of ways that run side by side, interleaved.
+
+Writes ``docs/benchmarks.json``, from which ``docs/waiting.py`` makes the tables of the documentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "benchmarks.json"
+REFERENCE = "shared_session"
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """Run the server in a process of its own; yield its URL."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.server", *arguments],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def start(way: str, url: str, n: int, kind: str, spread: float) -> subprocess.Popen[str]:
+    """Begin one run in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.one_run", way, url, str(n), kind, str(spread)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | _airflow(), stdout=subprocess.PIPE, text=True)
+
+
+def result(run: subprocess.Popen[str]) -> dict[str, float]:
+    """Return what a run measured."""
+    output, _ = run.communicate()
+    if run.returncode:
+        raise SystemExit("a run failed; its output is above")
+    measured: dict[str, float] = json.loads(output.splitlines()[-1])
+    return measured
+
+
+def interleaved(ways: Sequence[str], rounds: int, n: int, kind: str, spread: float) -> dict[str, Any]:
+    """Run the ways one after the other, several rounds; return for each what its runs measured."""
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way in ways:
+            with serving() as url:
+                runs[way].append(result(start(way, url, n, kind, spread)))
+            print(f"  {kind}, {n:,} waits, round {number + 1}, {way}: {_brief(runs[way][-1])}", flush=True)
+    return summary(runs)
+
+
+def side_by_side(ways: Sequence[str], n: int, kind: str, spread: float) -> dict[str, Any]:
+    """Run the ways at the same time, each with a server of its own, where a run takes minutes."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        started = {way: start(way, stack.enter_context(serving()), n, kind, spread) for way in ways}
+        runs = {way: [result(run)] for way, run in started.items()}
+    for way in ways:
+        print(f"  {kind}, {n:,} waits, {way}: {_brief(runs[way][0])}", flush=True)
+    return summary(runs)
+
+
+def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Return medians, and the ratio of the CPU per poll to the reference's in the same round."""
+    table: dict[str, Any] = {}
+    for way, measured in runs.items():
+        row: dict[str, Any] = {name: statistics.median(run[name] for run in measured) for name in measured[0]}
+        if REFERENCE in runs:
+            for name in ("cpu_per_poll_ms", "cpu_per_task_ms", "polls_per_task"):
+                pairs = zip(measured, runs[REFERENCE], strict=True)
+                ratios = sorted(run[name] / reference[name] for run, reference in pairs)
+                row[f"{name}_ratio"] = [statistics.median(ratios), ratios[0], ratios[-1]]
+        table[way] = row
+    return table
+
+
+def main() -> None:
+    """Run what is asked for, and keep the results of the rest."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=["cpu", "many", "mixture", "sdk"], action="append")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in options.only or ["cpu", "sdk", "many", "mixture"]:
+        print(name, flush=True)
+        if name == "cpu":
+            results[name] = interleaved(
+                ["shared_poller", "every_second", REFERENCE, "by_hand"], options.rounds, 1000, "short", 1.0
+            )
+        elif name == "sdk":
+            results[name] = interleaved(["shared_poller", REFERENCE, "official_sdk"], 1, 100, "short", 1.0)
+        elif name == "many":
+            results[name] = interleaved(["shared_poller", REFERENCE], options.rounds, 10_000, "short", 10.0)
+        else:
+            results[name] = side_by_side(["shared_poller", REFERENCE], 1000, "mixture", 30.0)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _brief(run: dict[str, float]) -> str:
+    return (
+        f"{run['cpu_per_poll_ms']:.3f} ms a poll, {run['polls_per_task']:.1f} polls a task, delay "
+        f"{run['delay_mean']:.2f}/{run['delay_p99']:.2f} s, loop {1000 * run['loop_delay']:.0f} ms, "
+        f"{run['memory_per_wait_kib']:.1f} KiB a wait"
+    )
+
+
+def _airflow() -> dict[str, str]:
+    home = Path(tempfile.gettempdir()) / "streamtasks-benchmarks"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+    }
+
+
+if __name__ == "__main__":
+    main()

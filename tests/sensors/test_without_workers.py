@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset, TaskGroup, task, task_group
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
+from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
+
+
+def nothing(*_: Any) -> None:
+    pass
+
+
+def delete() -> StreamDeleteChannelsOperator:
+    return StreamDeleteChannelsOperator(task_id="delete", cids=["a:b"], hard_delete=True)
+
+
+def serialized(dag: DAG, task_id: str = "wait") -> Any:
+    """The Airflow task as the scheduler sees it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task_id)
+
+
+def dag_with(default_args: dict[str, Any] | None = None, **arguments: Any) -> DAG:
+    with DAG("d", schedule=None, default_args=default_args or {}) as dag:
+        StreamTaskSensor(**{"task_id": "wait", "stream_task_id": "abc", **arguments})
+    return dag
+
+
+def trigger_of(task: Any) -> StreamSensorTrigger:
+    """The trigger as the triggerer makes it."""
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+
+    arguments = smart_decode_trigger_kwargs(task.start_trigger_args.trigger_kwargs)
+    return StreamSensorTrigger(**arguments)
+
+
+def test_a_literal_starts_in_the_triggerer() -> None:
+    task = serialized(dag_with(timeout=timedelta(hours=1)))
+    assert task.start_from_trigger is True
+    assert task.start_trigger_args.next_method == "execute_complete"
+    assert task.start_trigger_args.timeout == timedelta(hours=1, seconds=15)
+    trigger = trigger_of(task)
+    assert trigger.stream_task_ids == ["abc"]
+    assert trigger.terms.timeout == 3600
+    assert (trigger.began_here, trigger.single, trigger.end) == (True, True, True)
+
+
+def test_a_list_of_literals_wants_a_list_of_results() -> None:
+    trigger = trigger_of(serialized(dag_with(stream_task_id=["a", "b"])))
+    assert (trigger.stream_task_ids, trigger.single) == (["a", "b"], False)
+
+
+def test_an_output_is_pulled_by_the_trigger() -> None:
+    with DAG("d", schedule=None) as dag:
+        StreamTaskSensor(task_id="wait", stream_task_id=delete().output["task_ids"])
+    task = serialized(dag)
+    assert task.upstream_task_ids == {"delete"}
+    assert trigger_of(task).xcom == {"task_id": "delete", "key": "task_ids"}
+
+
+def test_the_trigger_survives_its_own_serialization() -> None:
+    trigger = trigger_of(
+        serialized(dag_with(fail_on_partial=True, redact_result_urls=True, silent_fail=True))
+    )
+    path, arguments = trigger.serialize()
+    assert path.endswith(".StreamSensorTrigger")
+    again = StreamSensorTrigger(**arguments)
+    assert again.serialize() == (path, arguments)
+    assert again.began_here
+    assert again.terms.keep_on_errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"stream_task_id": "{{ params.id }}"},
+        {"stream_conn_id": "{{ params.conn }}"},
+        {"deferrable": False},
+        {"mode": "reschedule"},
+        {"mode": "poke"},
+        {"on_success_callback": nothing},
+        {"on_execute_callback": nothing},
+        {"pre_execute": nothing},
+        {"post_execute": nothing},
+        {"outlets": [Asset("x")]},
+        {"execution_timeout": timedelta(minutes=1)},
+        {"pool": "few"},
+        {"max_active_tis_per_dag": 2},
+        {"max_active_tis_per_dagrun": 2},
+        {"multiple_outputs": True},
+        {"start_from_trigger": False},
+    ],
+    ids=str,
+)
+def test_a_worker_starts_what_would_lose_something(arguments: dict[str, Any]) -> None:
+    task = serialized(dag_with(**arguments))
+    assert task.start_from_trigger is False
+    assert task.start_trigger_args is None
+
+
+def test_a_success_callback_of_the_default_args_needs_a_worker() -> None:
+    assert serialized(dag_with({"on_success_callback": nothing})).start_from_trigger is False
+
+
+def test_what_is_added_later_counts() -> None:
+    dag = dag_with()
+    dag.get_task("wait").outlets = [Asset("x")]
+    assert serialized(dag).start_from_trigger is False
+
+
+@pytest.mark.parametrize("callback", ["on_failure_callback", "on_retry_callback", "on_skipped_callback"])
+def test_callbacks_that_a_worker_calls_anyway_do_not_matter(callback: str) -> None:
+    assert serialized(dag_with(**{callback: nothing})).start_from_trigger is True
+
+
+def test_mapped_sensors_start_on_workers() -> None:
+    with DAG("d", schedule=None) as dag:
+        StreamTaskSensor.partial(task_id="wait").expand(stream_task_id=["a", "b"])
+    task = serialized(dag)
+    assert task.start_from_trigger is False
+    assert task.start_trigger_args is None
+
+
+def test_sensors_after_mapped_tasks_start_on_workers() -> None:
+    with DAG("d", schedule=None) as dag:
+        mapped = StreamDeleteChannelsOperator.partial(task_id="delete", hard_delete=True).expand(
+            cids=[["a:b"], ["a:c"]]
+        )
+        StreamTaskSensor(task_id="wait", stream_task_id=mapped.output)
+    assert serialized(dag).start_from_trigger is False
+
+
+def test_sensors_in_mapped_groups_start_on_workers() -> None:
+    with DAG("d", schedule=None) as dag:
+
+        @task_group
+        def group(name: str) -> None:
+            StreamTaskSensor(task_id="wait", stream_task_id="abc")
+
+        group.expand(name=["x", "y"])
+    assert serialized(dag, "group.wait").start_from_trigger is False
+
+
+def test_sensors_in_other_groups_start_in_the_triggerer() -> None:
+    with DAG("d", schedule=None) as dag, TaskGroup("group"):
+        StreamTaskSensor(task_id="wait", stream_task_id="abc")
+    assert serialized(dag, "group.wait").start_from_trigger is True
+
+
+def test_what_others_map_over_ends_on_a_worker() -> None:
+    with DAG("d", schedule=None) as dag:
+
+        @task
+        def use(value: Any) -> None:
+            pass
+
+        use.expand(value=StreamTaskSensor(task_id="wait", stream_task_id=["a"]).output)
+    assert serialized(dag).start_from_trigger is False
+
+
+def test_a_subclass_that_does_something_else_keeps_its_worker() -> None:
+    class Mine(StreamTaskSensor):
+        def deliver(self, context: Any, tasks: Any) -> Any:
+            return "mine"
+
+    with DAG("d", schedule=None) as dag:
+        Mine(task_id="wait", stream_task_id="abc")
+    assert serialized(dag).start_from_trigger is False
+
+
+def test_a_subclass_that_does_the_same_needs_none() -> None:
+    class Mine(StreamTaskSensor):
+        pass
+
+    with DAG("d", schedule=None) as dag:
+        Mine(task_id="wait", stream_task_id="abc")
+    assert serialized(dag).start_from_trigger is True
+
+
+def test_listeners_keep_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_compat, "has_listeners", lambda: True)
+    assert serialized(dag_with()).start_from_trigger is False
+
+
+def test_airflow_refuses_no_dag_for_its_sensors() -> None:
+    # With listeners, Airflow refuses a DAG that has this attribute, and true.
+    assert not getattr(dag_with(end_from_trigger=True).get_task("wait"), "end_from_trigger", False)
+
+
+def test_an_older_airflow_uses_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_compat, "RUNS_WITHOUT_WORKERS", False)
+    assert serialized(dag_with()).start_from_trigger is False
+    assert serialized(dag_with(start_from_trigger=True)).start_from_trigger is False
+
+
+def test_it_can_be_forced() -> None:
+    task = serialized(dag_with(on_success_callback=nothing, start_from_trigger=True, end_from_trigger=True))
+    assert task.start_from_trigger is True
+    assert trigger_of(task).end is True
+
+
+def test_the_end_may_need_a_worker_although_the_start_does_not() -> None:
+    task = serialized(dag_with(start_from_trigger=True, end_from_trigger=False))
+    assert trigger_of(task).end is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"stream_task_id": "{{ params.id }}"}, "stream_task_id is a template"),
+        ({"stream_conn_id": "{{ params.id }}"}, "stream_conn_id is a template"),
+        ({"deferrable": False}, "not deferrable"),
+    ],
+)
+def test_what_cannot_be_forced_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"start_from_trigger is True, but .*{reason}"):
+        dag_with(start_from_trigger=True, **arguments)
+
+
+@pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
+def test_neither_yes_nor_no_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 'yes'"):
+        dag_with(**{name: "yes"})

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamException
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
+from airflow_provider_streamtasks.triggers import poller
+from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
+from tests.conftest import SetConnection, StartTask
+
+CONN = "stream_default"
+QUICK = WaitTerms(timeout=20, poll_interval=0.2)
+
+
+def wait_of(*task_ids: str, terms: WaitTerms = QUICK) -> Wait:
+    return Wait(task_ids, terms, time.time())
+
+
+async def waited(*waits: Wait) -> list[tuple[int, str]]:
+    lines: list[tuple[int, str]] = []
+    await asyncio.gather(*(poller.wait_for(CONN, wait, lambda *line: lines.append(line)) for wait in waits))
+    return lines
+
+
+def pollers() -> dict[str, poller.Poller]:
+    return poller._pollers.get(asyncio.get_running_loop(), {})
+
+
+@pytest.fixture
+def connections_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The Airflow connections that were read, in order."""
+    read: list[str] = []
+    original = StreamHook.aget_connection
+
+    async def aget_connection(cls: Any, conn_id: str) -> Any:
+        read.append(conn_id)
+        return await original(conn_id)
+
+    monkeypatch.setattr(StreamHook, "aget_connection", classmethod(aget_connection))
+    return read
+
+
+async def test_all_waits_of_a_connection_share_one_session(
+    start_task: StartTask, connections_read: list[str]
+) -> None:
+    waits = [wait_of(start_task(running=0.5)) for _ in range(20)]
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
+    assert connections_read == [CONN]
+
+
+async def test_two_waits_for_one_stream_task_share_its_looks(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    task_id = start_task(running=0.7)
+    waits = [wait_of(task_id) for _ in range(10)]
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
+    assert len(control.journal("GetTask")) <= 8
+
+
+async def test_each_wait_keeps_its_own_timeout(start_task: StartTask) -> None:
+    task_id = start_task(running=1.5)
+    short, long = wait_of(task_id, terms=WaitTerms(0.5, 0.2)), wait_of(task_id)
+    await waited(short, long)
+    assert (short.outcome, long.outcome) == (Outcome.TIMED_OUT, Outcome.COMPLETED)
+
+
+async def test_the_last_one_out_leaves_nothing(start_task: StartTask) -> None:
+    before = asyncio.all_tasks()
+    await waited(wait_of(start_task(running=0.3)))
+    assert pollers() == {}
+    assert asyncio.all_tasks() == before
+
+
+async def test_who_comes_after_the_last_one_out_gets_a_new_one(start_task: StartTask) -> None:
+    first, second = wait_of(start_task()), wait_of(start_task())
+    await waited(first)
+    await waited(second)
+    assert second.outcome is Outcome.COMPLETED
+
+
+async def test_a_cancelled_wait_leaves_nothing(start_task: StartTask, control: SandboxControl) -> None:
+    before = asyncio.all_tasks()
+    job = asyncio.create_task(waited(wait_of(start_task(end="never"))))
+    await asyncio.sleep(0.5)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await asyncio.gather(*poller._closing)
+    polls = len(control.journal("GetTask"))
+    await asyncio.sleep(0.6)
+    assert pollers() == {}
+    assert asyncio.all_tasks() == before
+    assert len(control.journal("GetTask")) == polls
+    gc.collect()  # an unclosed session would warn, and fail the test
+
+
+async def test_a_cancelled_wait_does_not_disturb_the_others(start_task: StartTask) -> None:
+    task_id = start_task(running=1.0)
+    stays = wait_of(task_id)
+    leaves = asyncio.create_task(waited(wait_of(task_id)))
+    stays_too = asyncio.create_task(waited(stays))
+    await asyncio.sleep(0.3)
+    leaves.cancel()
+    await stays_too
+    assert stays.outcome is Outcome.COMPLETED
+
+
+async def test_a_wait_that_is_cancelled_while_it_connects_leaves_nothing(start_task: StartTask) -> None:
+    job = asyncio.create_task(waited(wait_of(start_task(end="never"))))
+    await asyncio.sleep(0)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await asyncio.gather(*poller._closing)
+    assert pollers() == {}
+
+
+async def test_no_connection_is_read_when_a_trigger_is_cleaned_up(
+    start_task: StartTask, connections_read: list[str]
+) -> None:
+    trigger = StreamTaskTrigger(CONN, [start_task()], time.time(), 20, 0.2, 30)
+    async for _ in trigger.run():
+        connections_read.clear()
+    await trigger.cleanup()
+    assert connections_read == []
+
+
+async def test_a_rotated_secret_is_picked_up_by_reading_the_connection_once(
+    sandbox: Sandbox,
+    start_task: StartTask,
+    set_connection: SetConnection,
+    connections_read: list[str],
+) -> None:
+    ids = [start_task(running=1.0) for _ in range(10)]
+    set_connection(password="0" * 64)
+    hook = StreamHook(CONN)
+    await hook.aget_conn()
+    set_connection()
+    connections_read.clear()
+    answers = await asyncio.gather(*map(hook.alook, ids))
+    await hook.aclose()
+    assert all(not isinstance(answer, StreamException) for answer, _ in answers)
+    assert connections_read == [CONN]
+
+
+async def test_a_wrong_secret_ends_all_waits_with_few_readings(
+    start_task: StartTask, set_connection: SetConnection, connections_read: list[str]
+) -> None:
+    waits = [wait_of(start_task()) for _ in range(8)]
+    set_connection(password="0" * 64)
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.ERROR}
+    assert len(connections_read) <= 4
+
+
+async def test_a_connection_that_cannot_be_used_is_told_of_and_leaves_nothing(
+    set_connection: SetConnection,
+) -> None:
+    set_connection(password="")
+    with pytest.raises(StreamConfigurationError, match="API secret"):
+        await waited(wait_of("a"))
+    await asyncio.gather(*poller._closing)
+    assert pollers() == {}
+
+
+async def test_whatever_breaks_nobody_waits_for_ever(
+    start_task: StartTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: StreamHook, task_id: str) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(StreamHook, "alook", broken)
+    wait = wait_of(start_task())
+    await waited(wait)
+    with pytest.raises(StreamException, match="KeyError: 'surprise'"):
+        wait.result()
+
+
+async def test_what_deserves_a_line_is_told_to_those_who_wait_only(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    strange = start_task(running=0.5, end="defrosting")
+    lines = await waited(wait_of(strange, terms=WaitTerms(1, 0.2)))
+    assert [level for level, _ in lines] == [logging.WARNING]
+    assert "defrosting" in lines[0][1]
+
+
+async def test_the_budget_is_kept_from_the_first_answer_on(
+    sandbox: Sandbox, start_task: StartTask, control: SandboxControl
+) -> None:
+    control.budget("DeleteChannels", limit=None)
+    control.budget("GetTask", limit=60, window=3)
+    waits = [wait_of(start_task(running=0.2)) for _ in range(80)]
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
+    assert [entry for entry in control.journal("GetTask") if entry["status"] == 429] == []
+
+
+async def test_the_share_of_the_connection_is_kept(
+    start_task: StartTask, set_connection: SetConnection
+) -> None:
+    task_id = start_task(running=0.3)
+    set_connection(extra=json.dumps({"rate_limit_share": 0.25}))
+    job = asyncio.create_task(waited(wait_of(task_id)))
+    await asyncio.sleep(0.2)
+    assert pollers()[CONN].budget.share == 0.25
+    await job
+
+
+async def test_the_loop_is_never_blocked_for_long(start_task: StartTask) -> None:
+    ids = [start_task(running=1.0) for _ in range(30)]
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    await waited(*(wait_of(task_id) for task_id in ids))
+    counting.cancel()
+    assert turns > 100
