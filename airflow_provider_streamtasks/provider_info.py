@@ -50,6 +50,13 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "transfers": [
+            {
+                "source-integration-name": "Stream",
+                "target-integration-name": "Common IO",
+                "python-module": "airflow_provider_streamtasks.transfers.export",
+            }
+        ],
         "triggers": [
             {
                 "integration-name": "Stream",

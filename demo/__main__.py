@@ -54,7 +54,7 @@ def _demonstrate(folder: Path, keep: bool) -> None:
         tell(f"the sandbox plays Stream at {sandbox.url}")
         env = {"AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection}
         with LocalAirflow(_DAGS, env=env, home=folder / "airflow", on_progress=tell) as airflow:
-            runs = {scenario.dag_id: airflow.trigger(scenario.dag_id) for scenario in SCENARIOS}
+            runs = {each.dag_id: airflow.trigger(each.dag_id, each.conf(folder)) for each in SCENARIOS}
             tell(f"started {', '.join(runs)}")
             _watch(airflow, runs, tell)
             rows, differences = _judge(airflow, sandbox, runs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,16 @@ class Scenario:
 
     :param dag_id: the DAG.
     :param endings: Airflow task id -> how it must end.
+    :param params: of the run; ``{folder}`` stands for a folder that is removed afterwards.
     """
 
     dag_id: str
     endings: Mapping[str, Ending]
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def conf(self, folder: Path) -> dict[str, str]:
+        """Return the params of the run."""
+        return {name: value.format(folder=folder) for name, value in self.params.items()}
 
 
 SUCCESS = Ending("success")
@@ -53,5 +60,10 @@ SCENARIOS = (
     Scenario(
         "delete_channels_with_deadline",
         {"delete_channels": SUCCESS, "wait_for_deletion": Ending("failed", "AirflowSensorTimeout")},
+    ),
+    Scenario(
+        "export_channels_to_storage",
+        {"export_channels": SUCCESS, "wait_for_export": SUCCESS, "store_export": SUCCESS},
+        {"destination": "file://{folder}/exports/"},
     ),
 )

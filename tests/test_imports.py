@@ -16,6 +16,7 @@ NEEDED_BY_A_DAG = [
     "airflow_provider_streamtasks.hooks.stream",
     "airflow_provider_streamtasks.operators.chat",
     "airflow_provider_streamtasks.sensors.task",
+    "airflow_provider_streamtasks.transfers.export",
     "airflow_provider_streamtasks.triggers.task",
 ]
 PROTOCOL = [

@@ -135,3 +135,14 @@ def test_urls_keep_their_signatures_unless_the_configuration_says_otherwise(
     assert configuration.redact_result_urls() is False
     monkeypatch.setenv("AIRFLOW__STREAMTASKS__REDACT_RESULT_URLS", "True")
     assert configuration.redact_result_urls() is True
+
+
+def test_it_lists_every_transfer() -> None:
+    present = {
+        f"airflow_provider_streamtasks.transfers.{path.stem}"
+        for path in (PACKAGE / "transfers").glob("*.py")
+        if "class Stream" in path.read_text()
+    }
+    assert {each["python-module"] for each in INFO["transfers"]} == present
+    for module in present:
+        assert import_module(module).__doc__

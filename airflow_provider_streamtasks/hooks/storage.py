@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTransportException
 from airflow_provider_streamtasks.hooks.over_requests import CONNECT_TIMEOUT, certificate_authorities
@@ -13,6 +17,12 @@ from airflow_provider_streamtasks.protocol.credentials import is_loopback
 
 READ_TIMEOUT = 300.0
 """Seconds that a storage host may take to answer once it has a file."""
+
+SILENCE = 60.0
+"""Seconds that a storage host may send nothing in the middle of a download."""
+
+CHUNK = 256 * 1024
+"""Bytes of a download that are in memory at a time."""
 
 
 def upload(url: str, file: IO[bytes], size: int) -> None:
@@ -25,10 +35,7 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
     :raises StreamTransportException: if the host cannot be reached, or breaks off
     :raises StreamApiException: if the host refuses the file
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise StreamApiException("Stream gave an upload URL that is not https://", status_code=0)
+    host = _host(url, "an upload URL")
     refused = None
     with requests.Session() as session:
         session.auth = _nothing_added
@@ -48,6 +55,142 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
         raise StreamTransportException(f"Uploading to {host} failed: {refused}")
     if not answer.ok or answer.is_redirect:
         raise StreamApiException(f"{host} did not take the upload", status_code=answer.status_code)
+
+
+def download(url: str, start: int = 0, etag: str = "") -> Download:
+    """
+    Ask for the file at a signed URL, or for the rest of it.
+
+    Redirects are not followed, and nothing is decompressed.
+
+    :param url: ``https://``, or ``http://`` on a loopback host
+    :param start: the first byte that is missing
+    :param etag: the version of the file that the bytes before ``start`` are of. Of another version, the host
+        sends the whole.
+    :return: the answer, of which nothing is read yet: use it as a context manager
+    :raises StreamTransportException: if the host cannot be reached, or does not answer
+    :raises StreamApiException: if the host does not hand out the file
+    """
+    host = _host(url, "a download URL")
+    headers = {"Accept-Encoding": "identity"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": etag}
+    failed = None
+    session = requests.Session()
+    session.auth = _nothing_added
+    try:
+        answer = session.get(
+            url,
+            headers=headers,
+            timeout=(CONNECT_TIMEOUT, SILENCE),
+            verify=certificate_authorities(),
+            allow_redirects=False,
+            stream=True,
+        )
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        # The library's error names the URL, and the URL holds the signature.
+        failed = type(error).__name__
+    if failed:
+        session.close()
+        raise StreamTransportException(f"Downloading from {host} failed: {failed}")
+    if answer.status_code not in (200, 206):
+        answer.close()
+        session.close()
+        what = "leads elsewhere (a redirect)" if answer.is_redirect else "does not hand out the file"
+        # The body is not repeated: some hosts say there what they expected to be signed.
+        raise StreamApiException(f"the storage host {host} {what}", status_code=answer.status_code)
+    return Download(session, answer, host)
+
+
+class Download:
+    """
+    The answer of a storage host: a file, or the rest of one. A context manager; iterate it once.
+
+    :ivar partial: whether it is a rest
+    :ivar start: the place of its first byte in the file; -1 where the host does not say
+    :ivar size: bytes of the whole file; ``None`` where the host does not say
+    :ivar etag: the version of the file; empty where the host gives none by which bytes can be told apart
+    :ivar encoding: how the bytes are compressed, such as ``gzip``; mostly empty
+    :ivar content_type: what the host takes the file for
+    :ivar host: the host's name, for messages
+    """
+
+    def __init__(self, session: requests.Session, answer: requests.Response, host: str) -> None:
+        self._session = session
+        self._answer = answer
+        self.host = host
+        headers = answer.headers
+        etag = headers.get("ETag", "")
+        # A weak one is the same for files that mean the same, but may differ in their bytes.
+        self.etag = etag if etag.startswith('"') else ""
+        encoding = headers.get("Content-Encoding", "").strip().lower()
+        self.encoding = "" if encoding == "identity" else encoding
+        self.content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        self.start, self.size = 0, _number(headers.get("Content-Length"))
+        self._ends_visibly = (
+            self.size is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
+        )
+        self.partial = answer.status_code == 206
+        if self.partial:
+            # A host that sends a part of another size than the whole says so.
+            found = re.fullmatch(
+                r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})", headers.get("Content-Range", "").strip()
+            )
+            self.start, self.size = (int(found[1]), int(found[2])) if found else (-1, None)
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._answer.close()
+        self._session.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """
+        Yield the bytes as they come.
+
+        :raises StreamTransportException: if the host breaks off
+        :raises StreamApiException: if nobody could tell whether it broke off
+        """
+        if not self._ends_visibly:
+            raise StreamApiException(
+                f"the storage host {self.host} does not say how long the file is",
+                status_code=200,
+                unrecoverable=True,
+            )
+        while chunk := self._read():
+            yield chunk
+
+    def _read(self) -> bytes:
+        try:
+            chunk: bytes = self._answer.raw.read1(CHUNK, decode_content=False)
+            return chunk
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            failed = type(error).__name__
+        raise StreamTransportException(
+            f"Downloading from {self.host} broke off: {failed}", error_type="connection_reset"
+        )
+
+
+def _host(url: str, what: str) -> str:
+    """Return the host of a URL that files may go to or come from."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        # The error would name the URL.
+        parts, host = urlsplit(""), ""
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host))):
+        raise StreamApiException(
+            f"Stream gave {what} that is not https://", status_code=0, unrecoverable=True
+        )
+    return host
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 class _Sized:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from airflow_provider_streamtasks.sandbox.answers import Answer, missing
@@ -50,11 +51,21 @@ class Storage:
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
     def download(self, visit: Visit) -> Answer:
-        """Hand out an exported file."""
+        """Hand out an exported file, or the rest of it."""
         text = self.exports.get(visit.path)
         if text is None:
             raise missing("there is no such file")
-        return Answer(200, text.encode(), _CONTENT_TYPES[visit.path.rpartition(".")[2]])
+        content = text.encode()
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Accept-Ranges": "bytes"}
+        answer = Answer(200, content, _CONTENT_TYPES[visit.path.rpartition(".")[2]], headers)
+        asked = re.fullmatch(r"bytes=(\d{1,18})-", visit.headers.get("Range", ""))
+        if asked is None or visit.headers.get("If-Range", headers["ETag"]) != headers["ETag"]:
+            return answer
+        start = int(asked[1])
+        if start >= len(content):
+            return replace(answer, status=416, body=b"", headers={"Content-Range": f"bytes */{len(content)}"})
+        part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        return replace(answer, status=206, body=content[start:], headers=headers | part)
 
     def upload(self, visit: Visit) -> Answer:
         """Take a file for an import; only its size is kept."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def test_every_file_of_the_folder_is_a_dag_that_is_tested_here(dags: dict[str, A
         "delete_channels_and_wait",
         "delete_channels_with_alert",
         "delete_channels_with_deadline",
+        "export_channels_to_storage",
     }
 
 
@@ -104,3 +107,28 @@ def test_a_deadline_ends_the_wait_and_names_what_goes_on(
     printed = "".join(capfd.readouterr()) + logs.text
     assert "AirflowSensorTimeout" in printed
     assert f"did not finish the Stream task {task['stream_task_id']} within 10 s" in printed
+
+
+@pytest.mark.usefixtures("fates")
+def test_an_export_is_stored_where_the_parameter_says(
+    dags: dict[str, Any], control: SandboxControl, logs: Logs, tmp_path: Path
+) -> None:
+    run = dags["export_channels_to_storage"].test(run_conf={"destination": f"file://{tmp_path}/exports/"})
+    assert states(run) == {
+        "export_channels": "success",
+        "wait_for_export": "success",
+        "store_export": "success",
+    }
+    (task,) = control.tasks()
+    file = tmp_path / "exports" / f"{task['stream_task_id']}.jsonl"
+    channels = [json.loads(line)["channel"]["cid"] for line in file.read_text().splitlines()]
+    assert channels == ["messaging:general", "messaging:support"]
+    storing = run.get_task_instance("store_export")
+    assert storing.xcom_pull(task_ids="store_export", key="return_value") == {
+        "path": f"file://{file}",
+        "bytes": file.stat().st_size,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "stream_task_id": task["stream_task_id"],
+        "items": 2,
+    }
+    assert "Signature" not in logs.text

@@ -86,6 +86,21 @@ def test_a_url_that_was_tampered_with(raw: RawClient, tamper: Any) -> None:
     assert download(raw, tamper(target)).status == 403
 
 
+def test_the_rest_of_a_file(raw: RawClient) -> None:
+    target = export(raw)
+    whole = download(raw, target)
+    etag = whole.headers["etag"]
+    for headers in ({"Range": "bytes=9-"}, {"Range": "bytes=9-", "If-Range": etag}):
+        reply = raw.send("GET", target, query={}, headers=headers)
+        assert (reply.status, reply.content) == (206, whole.content[9:])
+        size = len(whole.content)
+        assert reply.headers["content-range"] == f"bytes 9-{size - 1}/{size}"
+        assert reply.headers["etag"] == etag
+    other = raw.send("GET", target, query={}, headers={"Range": "bytes=9-", "If-Range": '"other"'})
+    assert (other.status, other.content) == (200, whole.content)
+    assert raw.send("GET", target, query={}, headers={"Range": "bytes=999999-"}).status == 416
+
+
 def test_a_file_that_is_gone(raw: RawClient) -> None:
     target = export(raw)
     raw.sandbox.control.reset()

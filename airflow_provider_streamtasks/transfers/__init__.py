@@ -1,0 +1,1 @@
+"""Transfers: what Stream made, brought to where it is kept."""

@@ -1,0 +1,226 @@
+"""``StreamExportToObjectStorageOperator``: from a finished export to a file in the user's own storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from os import PathLike
+from reprlib import repr as shortened
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
+from airflow.sdk.definitions.asset import Asset, AssetRef
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_streamtasks.arguments import (
+    check_flag,
+    check_stream_task_ids,
+    check_text,
+    is_rendered,
+)
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.transfers.progress import Progress, in_units
+from airflow_provider_streamtasks.transfers.source import ExportFile
+from airflow_provider_streamtasks.transfers.stored import (
+    StoredFile,
+    compare,
+    exists,
+    present,
+    store,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PATHS_KEY = "paths"
+FILES_KEY = "files"
+
+_NAME_PARTS = ("stream_task_id", "index", "suffix")
+_POLICIES = ("error", "skip", "overwrite")
+
+
+class StreamExportToObjectStorageOperator(BaseOperator):
+    """
+    Store the files of finished exports in object storage, or on a disk.
+
+    The file goes from Stream's storage host to yours as a stream: neither the worker's memory nor its disk
+    holds it. Under its name it appears whole or not at all, and the manifest (``NAME.manifest.json``) after
+    it. A broken download goes on where it broke.
+
+    XComs: ``return_value`` is a dictionary with ``path``, ``bytes``, ``sha256``, ``stream_task_id`` and, for
+    JSON lines, ``items``; a list of them where ``stream_task_id`` is a list. ``paths`` is always a list. The
+    extra of the asset events of ``outlets`` holds the same: ``files``, and for a single file also its own
+    fields.
+
+    :param stream_task_id: the Stream task of an export that has completed, or a list of them (templated)
+    :param destination: the folder, as an ``ObjectStoragePath`` or as text like
+        ``s3://bucket/exports/{{ ds }}/`` or ``/data/exports/{{ ds }}`` (templated)
+    :param file_name: the name of a file in it. ``{stream_task_id}``, ``{index}`` (from 1) and ``{suffix}``
+        (the ending of Stream's file, such as ``.jsonl``) are filled in. (templated)
+    :param gzip: whether files are compressed on the way; their names then end with ``.gz``
+    :param overwrite: what to do where the file is there already. ``"error"``: fail if it is another one.
+        ``"skip"``: leave it as it is. ``"overwrite"``: replace it.
+    :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
+    :param storage_conn_id: the Airflow connection of the storage, where it needs one (templated)
+    :raises StreamTaskException: if Stream says that an export failed
+    :raises StreamException: if an export is not finished, or is none that leaves a file; if Stream or its
+        storage host does not answer as needed
+    :raises AirflowFailException: if another file is in the place, and ``overwrite`` is ``"error"``
+    :raises OSError: if the storage does not take a file
+    """
+
+    template_fields: Sequence[str] = (
+        "stream_task_id",
+        "destination",
+        "file_name",
+        "stream_conn_id",
+        "storage_conn_id",
+    )
+    ui_color = "#d6f5e0"
+
+    def __init__(
+        self,
+        *,
+        stream_task_id: str | Sequence[str] | XComArg,
+        destination: str | PathLike[str] | ObjectStoragePath,
+        file_name: str = "{stream_task_id}{suffix}",
+        gzip: bool = False,
+        overwrite: str = "error",
+        stream_conn_id: str = StreamHook.default_conn_name,
+        storage_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if is_rendered(stream_task_id):
+            check_stream_task_ids(stream_task_id)
+        if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
+            check_text("destination", destination)
+        if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
+            _check_file_name(file_name)
+        if overwrite not in _POLICIES:
+            raise ValueError(f"overwrite is {shortened(overwrite)}: one of {', '.join(_POLICIES)} is needed")
+        self.stream_task_id = stream_task_id
+        self.destination = destination
+        self.file_name = file_name
+        self.gzip = check_flag("gzip", gzip)
+        self.overwrite = overwrite
+        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
+        self.storage_conn_id = storage_conn_id
+
+    @cached_property
+    def hook(self) -> StreamHook:
+        """The hook, made when the Airflow task runs."""
+        return StreamHook(self.stream_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Look at all exports first, then store them one after the other."""
+        task_ids = list(dict.fromkeys(check_stream_task_ids(self.stream_task_id)))
+        folder = self._folder()
+        try:
+            exports = [ExportFile(self.hook, self.hook.get_task(task_id)) for task_id in task_ids]
+            places = self._places(folder, exports)
+            stored = [
+                self._store(export, place, context) for export, place in zip(exports, places, strict=True)
+            ]
+        finally:
+            self.hook.close()
+        files = [each.to_dict() for each in stored]
+        context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
+        self._tell_assets(context, files)
+        return files[0] if isinstance(self.stream_task_id, str) else files
+
+    def _folder(self) -> ObjectStoragePath:
+        given: Any = self.destination
+        if isinstance(given, ObjectStoragePath) and not self.storage_conn_id:
+            folder = given
+        else:
+            folder = ObjectStoragePath(
+                check_text("destination", str(given)), conn_id=self.storage_conn_id or None
+            )
+        if folder.protocol in ("", "file", "local") and not folder.path.startswith("/"):
+            raise ValueError(
+                f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
+            )
+        return folder
+
+    def _places(self, folder: ObjectStoragePath, exports: Sequence[ExportFile]) -> list[ObjectStoragePath]:
+        _check_file_name(self.file_name)
+        names = []
+        for index, export in enumerate(exports, 1):
+            # An id comes from an XCom: whatever it is, it must not lead to another folder.
+            name = self.file_name.format(
+                stream_task_id=quote(export.task_id, safe=""), index=index, suffix=export.suffix
+            )
+            if self.gzip and not name.endswith(".gz"):
+                name += ".gz"
+            if not name.strip() or name in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in name):
+                raise ValueError(f"file_name gives {name!r}: the name of a file, without a folder, is needed")
+            names.append(name)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"file_name gives {twice[0]!r} to several exports: {{stream_task_id}} or {{index}} is needed"
+            )
+        return [folder / name for name in names]
+
+    def _store(self, export: ExportFile, path: ObjectStoragePath, context: Context) -> StoredFile:
+        compress = self.gzip and not export.suffix.endswith(".gz")
+        if self.overwrite != "overwrite" and exists(path):
+            there = present(path)
+            if self.overwrite == "error" and there.stream_task_id != export.task_id:
+                there = self._same(export, path, there, compress)
+            self.log.info("%s is there already (%s)", path, in_units(there.bytes))
+            return there
+        progress = Progress(path.name)
+        stored = store(export, path, compress=compress, progress=progress)
+        if export.encoding:
+            self.log.warning("%s is stored as Stream's host sent it: compressed (%s)", path, export.encoding)
+        self.log.info(
+            "Stored %s: %s in %.1f s (%s/s), SHA-256 %s",
+            path,
+            in_units(stored.bytes),
+            progress.seconds,
+            in_units(progress.rate),
+            stored.sha256,
+        )
+        return stored
+
+    def _same(
+        self, export: ExportFile, path: ObjectStoragePath, there: StoredFile, compress: bool
+    ) -> StoredFile:
+        """Return the file that is there if it is that of the export, although no manifest says so."""
+        if there.stream_task_id is None:
+            # A process may have died between the file and its manifest.
+            self.log.info("%s has no manifest: comparing it with Stream's file", path)
+            wanted = compare(export, path, compress=compress, progress=Progress(path.name))
+            if (wanted.bytes, wanted.sha256) == (there.bytes, there.sha256):
+                write_manifest(path, wanted)
+                return wanted
+        raise AirflowFailException(
+            f"{path} is there already, and is not the file of the Stream task {export.task_id}. "
+            "Nothing was changed. Remove it, or set overwrite to 'skip' or 'overwrite'."
+        )
+
+    def _tell_assets(self, context: Context, files: list[dict[str, Any]]) -> None:
+        """Say in the asset events where the data is."""
+        for outlet in self.outlets:
+            if isinstance(outlet, AssetAlias):
+                for file in files:
+                    uri = ObjectStoragePath(file["path"])
+                    asset = Asset(f"{uri.protocol or 'file'}://{uri.path}")
+                    context["outlet_events"][outlet].add(asset, extra=file)
+            elif isinstance(outlet, Asset | AssetRef):
+                extra: dict[str, Any] = context["outlet_events"][outlet].extra
+                extra.update({FILES_KEY: files, **(files[0] if len(files) == 1 else {})})
+
+
+def _check_file_name(template: Any) -> None:
+    allowed = f"text with {', '.join(f'{{{part}}}' for part in _NAME_PARTS)} is needed"
+    try:
+        parts = {part for _, part, _, _ in Formatter().parse(check_text("file_name", template))}
+    except ValueError as error:
+        raise ValueError(f"file_name is {shortened(template)}: {allowed} ({error})") from None
+    if unknown := parts - {None, *_NAME_PARTS}:
+        raise ValueError(f"file_name holds {{{sorted(map(str, unknown))[0]}}}: {allowed}")

@@ -1,0 +1,183 @@
+"""A file in the user's storage, its checksum, and the manifest beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_streamtasks.transfers.draft import Draft
+from airflow_provider_streamtasks.transfers.progress import Progress
+from airflow_provider_streamtasks.transfers.source import ExportFile
+
+MANIFEST = ".manifest.json"
+"""What the name of a file's manifest ends with."""
+
+_CHUNK = 1024 * 1024
+_LONGEST_MANIFEST = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """
+    A file in the user's storage.
+
+    :param path: where it is
+    :param bytes: how long it is, as it is stored
+    :param sha256: its checksum, as it is stored, in hex
+    :param stream_task_id: the Stream task that made it; ``None`` where nothing says so
+    :param items: how many lines it has, if it is JSON lines; ``None`` where counting would not be cheap
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    stream_task_id: str | None = None
+    items: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what XComs and manifests hold."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def store(source: ExportFile, path: ObjectStoragePath, *, compress: bool, progress: Progress) -> StoredFile:
+    """
+    Bring the file of an export to its place, whole or not at all, and write the manifest after it.
+
+    :param compress: whether it is compressed on the way
+    :raises OSError: if the storage does not take it
+    :raises StreamException: if the export cannot be read to its end
+    """
+    with ExitStack() as open_drafts:
+        for place, chunk in source.chunks():
+            if not chunk:  # the file begins
+                open_drafts.close()
+                draft = open_drafts.enter_context(Draft(path, source.size))
+                content = _Content(source, compress)
+            else:
+                draft.write(content.take(chunk))
+                progress.advance(len(chunk), place + len(chunk), source.size)
+        draft.write(content.end())
+        draft.commit()
+    stored = content.as_stored(path)
+    write_manifest(path, stored)
+    return stored
+
+
+def compare(source: ExportFile, path: ObjectStoragePath, *, compress: bool, progress: Progress) -> StoredFile:
+    """
+    Read the file of an export and return what :func:`store` would make of it, without storing anything.
+
+    :raises StreamException: if the export cannot be read to its end
+    """
+    for place, chunk in source.chunks():
+        if not chunk:
+            content = _Content(source, compress)
+        else:
+            content.take(chunk)
+            progress.advance(len(chunk), place + len(chunk), source.size)
+    content.end()
+    return content.as_stored(path)
+
+
+def present(path: ObjectStoragePath) -> StoredFile:
+    """
+    Return the file that is there, as its manifest says, or else as reading it shows.
+
+    :raises OSError: if the storage does not show it, or if it is a folder
+    """
+    fs: Any = path.fs
+    size = int(fs.info(path.path)["size"])
+    said = read_manifest(path)
+    if said and said.bytes == size:
+        return said
+    digest, count = hashlib.sha256(), 0
+    with fs.open(path.path, "rb", block_size=_CHUNK) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            count += len(chunk)
+    return StoredFile(str(path), count, digest.hexdigest())
+
+
+def exists(path: ObjectStoragePath) -> bool:
+    """Tell whether there is a file."""
+    fs: Any = path.fs
+    fs.invalidate_cache(path.parent.path)
+    return bool(fs.isfile(path.path))
+
+
+def write_manifest(path: ObjectStoragePath, stored: StoredFile) -> None:
+    """Write the manifest of a file."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    text = json.dumps({**stored.to_dict(), "stored_at": now}, indent=2) + "\n"
+    data = text.encode()
+    with Draft(_manifest(path), len(data)) as draft:
+        draft.write(data)
+        draft.commit()
+
+
+def read_manifest(path: ObjectStoragePath) -> StoredFile | None:
+    """Return what the manifest of a file says; ``None`` where there is none, or none that can be read."""
+    fs: Any = path.fs
+    try:
+        with fs.open(_manifest(path).path, "rb") as file:
+            said = json.loads(file.read(_LONGEST_MANIFEST))
+        return StoredFile(
+            path=str(path),
+            bytes=int(said["bytes"]),
+            sha256=str(said["sha256"]),
+            stream_task_id=said.get("stream_task_id"),
+            items=said.get("items"),
+        )
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _manifest(path: ObjectStoragePath) -> ObjectStoragePath:
+    manifest: ObjectStoragePath = path.parent / f"{path.name}{MANIFEST}"
+    return manifest
+
+
+class _Content:
+    """The bytes of an export on their way: counted, hashed, and compressed if asked for."""
+
+    def __init__(self, source: ExportFile, compress: bool) -> None:
+        self._source = source
+        # By zlib, not gzip, because that writes the time: the same export must always give the same bytes.
+        self._compressor = zlib.compressobj(wbits=31) if compress and source.encoding != "gzip" else None
+        self._digest = hashlib.sha256()
+        self._count = 0
+        self._lines = 0
+        self._last = b"\n"
+
+    def take(self, chunk: bytes) -> bytes:
+        """Return what is to be stored of some more bytes."""
+        if self._source.is_json_lines:
+            self._lines += chunk.count(b"\n")
+            self._last = chunk[-1:]
+        return self._note(self._compressor.compress(chunk) if self._compressor else chunk)
+
+    def end(self) -> bytes:
+        """Return what is to be stored at the end."""
+        return self._note(self._compressor.flush() if self._compressor else b"")
+
+    def as_stored(self, path: ObjectStoragePath) -> StoredFile:
+        """Return the file that it has become."""
+        return StoredFile(
+            path=str(path),
+            bytes=self._count,
+            sha256=self._digest.hexdigest(),
+            stream_task_id=self._source.task_id,
+            items=self._lines + (self._last != b"\n") if self._source.is_json_lines else None,
+        )
+
+    def _note(self, data: bytes) -> bytes:
+        self._digest.update(data)
+        self._count += len(data)
+        return data

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_tasks import Run
+from tests.conftest import StartTask
+from tests.transfers.hosts import StorageHost, storage_host
+
+Export = Callable[..., str]
+
+
+@pytest.fixture
+def host() -> Iterator[StorageHost]:
+    with storage_host() as host:
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_streamtasks.transfers.source.PAUSE", 0.01)
+
+
+@pytest.fixture
+def export(start_task: StartTask, host: StorageHost) -> Export:
+    """Starts an export whose file is at the storage host, and returns its id."""
+
+    def export(content: bytes = b'{"cid": "messaging:a"}\n', **fate: Any) -> str:
+        host.content = content
+        return start_task(**{"result": {"url": host.url}, **fate})
+
+    return export
+
+
+class OutletEvents(dict[Any, Any]):
+    """The asset events of an Airflow task, as Airflow gives them to operators."""
+
+    def __missing__(self, outlet: Any) -> Any:
+        from airflow.sdk.execution_time.context import OutletEventAccessors
+
+        self._accessors = getattr(self, "_accessors", None) or OutletEventAccessors()
+        return self._accessors[outlet]
+
+
+class StoringRun(Run):
+    """One Airflow task that stores files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outlet_events = OutletEvents()
+
+    @property
+    def context(self) -> Any:
+        return {**super().context, "outlet_events": self.outlet_events}
+
+
+Store = Callable[..., Any]
+
+
+@pytest.fixture
+def run() -> StoringRun:
+    return StoringRun()
+
+
+@pytest.fixture
+def store(run: StoringRun, tmp_path: Path) -> Store:
+    """Carries the operator out, and returns what it returns. The destination is the test's folder."""
+    from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
+
+    def store(stream_task_id: Any, **arguments: Any) -> Any:
+        return run.execute(
+            lambda: StreamExportToObjectStorageOperator(
+                task_id="store",
+                stream_task_id=stream_task_id,
+                **{"destination": f"file://{tmp_path}/exports/", **arguments},
+            )
+        )
+
+    return store
+
+
+@pytest.fixture
+def start_export(control: SandboxControl, connection: None) -> Callable[..., str]:
+    """Starts an export of channels at the sandbox, which completes at once, and returns its id."""
+    from airflow_provider_streamtasks.hooks.stream import StreamHook
+    from airflow_provider_streamtasks.protocol.operations import EXPORT_CHANNELS
+
+    def start_export(**fate: Any) -> str:
+        control.fate(**{"operation": "ExportChannels", "pending": 0, "running": 0, "times": 1, **fate})
+        hook = StreamHook()
+        task_id = hook.submit(EXPORT_CHANNELS, ["messaging:a", "messaging:b"], version="v2").task_id
+        hook.close()
+        assert task_id
+        return task_id
+
+    return start_export
