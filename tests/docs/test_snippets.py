@@ -16,7 +16,7 @@ from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.rst"))
+PAGES = sorted((ROOT / "docs").rglob("*.rst"))
 
 _IN_MARKDOWN = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _IN_RST = re.compile(
