@@ -235,8 +235,12 @@ class StreamHook(BaseHook):
         """
         return errors.read_body(request, await self._atransfer(request), time.time())
 
-    async def await_tasks(self, wait: Wait) -> None:
-        """Look at the Stream tasks of a wait until it is over, without blocking the event loop."""
+    async def await_tasks(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
+        """
+        Look at what a wait is for until it is over, without blocking the event loop.
+
+        :param pollable: what it is, where it is not Stream tasks proper
+        """
         free = asyncio.Semaphore(CONCURRENT_LOOKS)
 
         async def look(task_id: str) -> None:
@@ -244,7 +248,7 @@ class StreamHook(BaseHook):
                 if wait.over:
                     return
                 try:
-                    answer: StreamTask | StreamException = await self.aget_task(task_id)
+                    answer: StreamTask | StreamException = await self.aget_task(task_id, pollable)
                 except StreamException as error:
                     answer = error
             self._note(wait.observe(task_id, answer, time.time()))

@@ -22,7 +22,8 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
     Wait until imports are finished: completed is success, failed is failure.
 
     An import of the first generation may wait for a person at Stream to confirm it; the log says so. The
-    other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`.
+    other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`, but
+    this one always begins and ends on a worker.
 
     :param import_id: the import, or a list of them; usually the output of the Airflow task that started it
         (templated)
@@ -42,7 +43,7 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         **kwargs: Any,
     ) -> None:
         # What is waited for is known as import_id here.
-        super().__init__(stream_task_id=[], **kwargs)
+        super().__init__(stream_task_id=[], start_from_trigger=False, end_from_trigger=False, **kwargs)
         if is_rendered(import_id):
             check_stream_task_ids(import_id, "import_id")
         self.import_id = import_id

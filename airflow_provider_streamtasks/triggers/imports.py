@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.imports import Import, cancel_import
 from airflow_provider_streamtasks.protocol.polling import Wait
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 
 _cancelling: set[asyncio.Task[None]] = set()
@@ -50,15 +48,7 @@ class StreamImportTrigger(StreamTaskTrigger):
         """Look at the imports until the wait is over."""
         hook = StreamHook(self.stream_conn_id)
         try:
-            while not wait.over:
-                for import_id in wait.due(time.time()):
-                    try:
-                        answer: StreamTask | StreamException = await hook.aget_task(import_id, self.pollable)
-                    except StreamException as error:
-                        answer = error
-                    if note := wait.observe(import_id, answer, time.time()):
-                        self.log.warning(note)
-                await asyncio.sleep(wait.pause(time.time()))
+            await hook.await_tasks(wait, self.pollable)
         finally:
             await hook.aclose()
 
