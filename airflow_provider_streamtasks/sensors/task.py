@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 ERRORS_SINCE_KEY = "stream_errors_since"
 
+LAST_MOMENT = 0.5
+"""Seconds before the deadline from which a poke stays on: Airflow's own timeout knows nothing of Stream."""
+
 
 class StreamTaskFailed(StreamTaskException, AirflowFailException):
     """
@@ -164,6 +167,9 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         wait = self._wait = self._wait or self._continued_wait(context)
         seen = wait.errors_since
         self.hook.look_at_due(wait, self.pollable)
+        while not wait.over and time.time() > wait.deadline - LAST_MOMENT:
+            time.sleep(wait.pause(time.time()))
+            self.hook.look_at_due(wait, self.pollable)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         if not wait.over:
