@@ -201,7 +201,7 @@ async def test_the_budget_is_kept_from_the_first_answer_on(
 ) -> None:
     control.budget("DeleteChannels", limit=None)
     control.budget("GetTask", limit=60, window=3)
-    waits = [wait_of(start_task(running=0.2)) for _ in range(80)]
+    waits = [wait_of(start_task(running=0.2), terms=WaitTerms(120, 0.2)) for _ in range(80)]
     await waited(*waits)
     assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
     assert [entry for entry in control.journal("GetTask") if entry["status"] == 429] == []
