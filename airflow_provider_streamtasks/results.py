@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.protocol.polling import partial_failure
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
+from airflow_provider_streamtasks.protocol.tasks import (
+    StreamTask,
+    failed_items,
+    signatures,
+    without_signature,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,21 +36,27 @@ def results_of(tasks: Sequence[StreamTask], *, redact_urls: bool) -> list[Any]:
     return [without_signature(result) for result in results] if redact_urls else results
 
 
+def failed_inside(tasks: Sequence[StreamTask]) -> tuple[dict[str, str], list[str]]:
+    """Return the items that failed inside completed Stream tasks (item -> reason), and these tasks' ids."""
+    inside = {task.task_id: failed for task in tasks if (failed := failed_items(task.result))}
+    return {item: reason for failed in inside.values() for item, reason in failed.items()}, list(inside)
+
+
 def report_failed_items(
-    context: Context, failed_items: dict[str, str], task_ids: Sequence[str], *, fail: bool
+    context: Context, items: dict[str, str], task_ids: Sequence[str], *, fail: bool
 ) -> None:
     """
     Say which items failed although Stream completed the work: a warning, and the XCom ``failed_items``.
 
-    :param failed_items: item -> reason; nothing is done where it is empty
+    :param items: item -> reason; nothing is done where it is empty
     :param task_ids: the Stream tasks that they belong to
     :param fail: whether that is a failure
     :raises StreamTaskException: if items failed and ``fail`` is true
     """
-    if not failed_items:
+    if not items:
         return
-    context["ti"].xcom_push(FAILED_ITEMS_KEY, failed_items)
-    error = partial_failure(failed_items, task_ids)
+    context["ti"].xcom_push(FAILED_ITEMS_KEY, items)
+    error = partial_failure(items, task_ids)
     if fail:
         raise error
     log.warning(str(error))

@@ -10,7 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSensorTimeout, TaskDeferralTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    TaskDeferralTimeout,
+)
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.arguments import check_flag, check_text
@@ -18,14 +23,24 @@ from airflow_provider_streamtasks.exceptions import StreamConfigurationError, St
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
-from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask, failed_items
-from airflow_provider_streamtasks.results import report_failed_items
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.results import failed_inside, report_failed_items
 from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
+
+
+class StreamVerdict(AirflowFailException):
+    """Makes an exception about Stream one that Airflow does not retry: no retry changes what it says."""
+
+    fields: Callable[[], dict[str, Any]]
+
+    def serialize(self) -> tuple[str, tuple[()], dict[str, Any]]:
+        """Return class path and arguments, as Airflow serializes its exceptions."""
+        return f"{type(self).__module__}.{type(self).__name__}", (), self.fields()
 
 
 class StreamTaskWaiter(BaseOperator):
@@ -117,9 +132,7 @@ class StreamTaskWaiter(BaseOperator):
         except AirflowNotFoundException as error:
             # As an AirflowException, soft_fail would turn it into a skip.
             raise StreamConfigurationError(str(error)) from error
-        inside = {task.task_id: failed for task in tasks if (failed := failed_items(task.result))}
-        merged = {item: reason for failed in inside.values() for item, reason in failed.items()}
-        report_failed_items(context, merged, list(inside), fail=self.fail_on_partial)
+        report_failed_items(context, *failed_inside(tasks), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.arguments import check_flag, check_seconds, is_rendered
@@ -25,7 +24,7 @@ from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.polling import WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, failed_items
 from airflow_provider_streamtasks.results import report_failed_items, results_of
-from airflow_provider_streamtasks.waiting import StreamTaskWaiter
+from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,16 +36,12 @@ HELD_PAUSE = 8.0
 """Seconds of a pause for which the worker is kept: leaving it and coming back takes about as long."""
 
 
-class StreamSubmissionFailed(StreamSubmissionException, AirflowFailException):
+class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
     """
     The operator's verdict on a submission of which Stream may have accepted more than it said.
 
     Airflow does not retry it: no retry makes it certain.
     """
-
-    def serialize(self) -> tuple[str, tuple[()], dict[str, Any]]:
-        """Return class path and arguments, as Airflow serializes its exceptions."""
-        return f"{type(self).__module__}.{type(self).__name__}", (), self.fields()
 
 
 class StreamOperator(StreamTaskWaiter):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_streamtasks import _compat, configuration
@@ -32,7 +32,7 @@ from airflow_provider_streamtasks.sensors.without_workers import (
 )
 from airflow_provider_streamtasks.triggers.sensor import ON_WORKER, StreamSensorTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
-from airflow_provider_streamtasks.waiting import StreamTaskWaiter
+from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,16 +44,12 @@ LAST_MOMENT = 0.5
 """Seconds before the deadline from which a poke stays on: Airflow's own timeout knows nothing of Stream."""
 
 
-class StreamTaskFailed(StreamTaskException, AirflowFailException):
+class StreamTaskFailed(StreamTaskException, StreamVerdict):
     """
     The sensor's verdict on a failed Stream task.
 
     Airflow does not retry it: a finished Stream task never changes.
     """
-
-    def serialize(self) -> tuple[str, tuple[()], dict[str, Any]]:
-        """Return class path and arguments, as Airflow serializes its exceptions."""
-        return f"{type(self).__module__}.{type(self).__name__}", (), self.fields()
 
 
 class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):

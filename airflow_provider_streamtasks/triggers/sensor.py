@@ -13,13 +13,8 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.arguments import check_stream_task_ids
 from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, partial_failure
-from airflow_provider_streamtasks.protocol.tasks import (
-    StreamTask,
-    failed_items,
-    signatures,
-    without_signature,
-)
-from airflow_provider_streamtasks.results import FAILED_ITEMS_KEY
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
+from airflow_provider_streamtasks.results import FAILED_ITEMS_KEY, failed_inside
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
 
 ON_WORKER = "on_worker"
@@ -108,15 +103,13 @@ class StreamSensorTrigger(StreamTaskTrigger):
 
     async def _deliver(self, tasks: list[StreamTask]) -> bool:
         """Push the XComs, unless it is a failure, which is for a worker: then return False."""
-        inside = {task.task_id: failed for task in tasks if (failed := failed_items(task.result))}
-        if inside and self.fail_on_partial:
+        items, task_ids = failed_inside(tasks)
+        if items and self.fail_on_partial:
             return False
         xcoms: dict[str, Any] = {}
-        if inside:
-            xcoms[FAILED_ITEMS_KEY] = {
-                item: reason for items in inside.values() for item, reason in items.items()
-            }
-            self.log.warning(str(partial_failure(xcoms[FAILED_ITEMS_KEY], list(inside))))
+        if items:
+            xcoms[FAILED_ITEMS_KEY] = items
+            self.log.warning(str(partial_failure(items, task_ids)))
         results = [task.result for task in tasks]
         for query in signatures(results):
             await _compat.amask_secret(query)
