@@ -4,42 +4,51 @@ PINS   ?= constraints.txt
 PY     := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit system docs bench clean oldest
+.PHONY: help demo test lint types unit system docs bench chaos fuzz clean oldest
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/.installed: pyproject.toml $(PINS)
+# What is installed: enough for the demo, or everything that a change needs.
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
 	  || { echo "Python 3.10 to 3.14 is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Installing Airflow and the provider into $(VENV) (a minute or two) ..."
+	@echo "Installing Airflow and the provider into $(VENV) (a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[dev]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[$*]'
 	@touch $@
 
-demo: $(VENV)/.installed  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
+demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
 	@$(PY) -m demo $(if $(KEEP),--keep)
 
 test: lint types unit system docs  ## Everything that CI checks
 
-lint: $(VENV)/.installed  ## Ruff
+lint: $(VENV)/.dev  ## Ruff
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-types: $(VENV)/.installed  ## Mypy, strict
+types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
-unit: $(VENV)/.installed  ## All tests that need no running Airflow
+unit: $(VENV)/.dev  ## All tests that need no running Airflow
 	$(PY) -m pytest -m 'not system'
 
-system: $(VENV)/.installed  ## Tests on a real Airflow with its triggerer
+system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system
 
-bench: $(VENV)/.installed  ## What waiting costs, compared with other ways (a quarter of an hour)
+bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)
 	$(PY) -m tests.benchmarks
 	$(PY) docs/waiting.py
+	$(PY) -m tests.benchmarks.real_airflow
+	$(PY) -m tests.benchmarks.export
 
-docs: $(VENV)/.installed  ## The documentation, warnings as errors
+chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (half an hour)
+	$(PY) -m tests.chaos --seeds 5
+
+fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (hours)
+	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
+
+docs: $(VENV)/.dev  ## The documentation, warnings as errors
 	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 oldest:  ## The unit tests on the oldest supported Airflow
