@@ -20,8 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     api = StreamApi(options.api_key, options.api_secret, window=options.window, seed=options.seed)
     try:
-        for fate in json.loads(options.fates.read_text()) if options.fates else []:
-            api.set_fate(fate)
+        for path, add in (
+            (options.fates, api.set_fate),
+            (options.faults, api.set_fault),
+            (options.budgets, api.set_budget),
+        ):
+            for rule in json.loads(path.read_text()) if path else ():
+                add(rule)
         server = SandboxServer(api, options.host, options.port)
         asyncio.run(_serve(server))
     except (BadRule, OSError, ValueError) as error:
@@ -49,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8765, help="0 picks a free one (default: %(default)s)")
     parser.add_argument("--api-key", required=True, help="the API key that clients must use")
     parser.add_argument("--api-secret", required=True, help="the secret that signs their tokens")
-    parser.add_argument("--fates", type=Path, help="a JSON file with a list of fates")
+    for rules in ("fates", "faults", "budgets"):
+        parser.add_argument(f"--{rules}", type=Path, help=f"a JSON file with a list of {rules}")
     parser.add_argument(
         "--window", type=float, default=60.0, help="seconds of a rate limit window (default: %(default)s)"
     )

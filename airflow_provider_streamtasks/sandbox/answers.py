@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
+
+from airflow_provider_streamtasks.sandbox.content import Part
 
 MORE_INFO = "https://getstream.io/chat/docs/api_errors_response"
 
@@ -14,7 +17,7 @@ class Answer:
     """An HTTP answer that has not been sent yet, so that a fault can still spoil it."""
 
     status: int
-    body: bytes
+    body: bytes | Part
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -49,9 +52,18 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.2f}ms"
 
 
-def nanoseconds(moment: float) -> int:
+class Nanoseconds(int):
+    """A point in time as API v2 writes it. A type of its own, so that API v1 can write it in words."""
+
+
+def nanoseconds(moment: float) -> Nanoseconds:
     """A point in time (Unix seconds) as API v2 writes it: integer nanoseconds."""
-    return int(moment * 1_000_000_000)
+    return Nanoseconds(moment * 1_000_000_000)
+
+
+def rfc3339(moment: float) -> str:
+    """A point in time (Unix seconds) as API v1 writes it, and API v2 inside some results."""
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def success(method: str, payload: dict[str, Any], seconds: float) -> Answer:

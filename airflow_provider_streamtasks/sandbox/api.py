@@ -7,19 +7,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from airflow_provider_streamtasks.sandbox import imports
+from airflow_provider_streamtasks.sandbox import imports, version_one
 from airflow_provider_streamtasks.sandbox.answers import Refusal, missing
 from airflow_provider_streamtasks.sandbox.auth import Gatekeeper
 from airflow_provider_streamtasks.sandbox.budgets import Budgets
+from airflow_provider_streamtasks.sandbox.directory import Directory
 from airflow_provider_streamtasks.sandbox.endpoints import Endpoint, Switchboard, Visit
 from airflow_provider_streamtasks.sandbox.fates import Fates, change_of_fate
 from airflow_provider_streamtasks.sandbox.faults import Faults
 from airflow_provider_streamtasks.sandbox.fields import check
 from airflow_provider_streamtasks.sandbox.jobs import Job, StreamTask
 from airflow_provider_streamtasks.sandbox.journal import Journal
+from airflow_provider_streamtasks.sandbox.messages import Messages
 from airflow_provider_streamtasks.sandbox.operations import OPERATIONS, Operation, Scene, Submission
+from airflow_provider_streamtasks.sandbox.queries import Queries
 from airflow_provider_streamtasks.sandbox.rules import BadRule
-from airflow_provider_streamtasks.sandbox.storage import EXPORTS, Storage
+from airflow_provider_streamtasks.sandbox.storage import EXPORTS, ExportedFile, Storage
 
 PLATFORMS = ("server_side", "android", "ios", "web", "unity")
 
@@ -50,6 +53,8 @@ class StreamApi:
         self.budgets = Budgets(clock, window)
         self.journal = Journal()
         self.storage = Storage(clock)
+        self.directory = Directory(clock)
+        self.messages = Messages(self.directory)
         self.jobs: dict[str, Job] = {}
         endpoints = [
             *(
@@ -62,10 +67,12 @@ class StreamApi:
                 "Download", "GET", EXPORTS + "/{folder}/{id}/{name}", self.storage.download, signed=True
             ),
             *imports.Imports(clock, self.fates, self.storage, self.jobs).endpoints(),
+            *Queries(self.directory).endpoints(),
+            *self.messages.endpoints(),
         ]
         self.operations = sorted(endpoint.name for endpoint in endpoints)
         self.starting = sorted({operation.name for operation in OPERATIONS} | imports.STARTING)
-        self.switchboard = Switchboard(endpoints)
+        self.switchboard = Switchboard([*endpoints, *version_one.twins(endpoints)])
 
     def admit(self, endpoint: Endpoint, visit: Visit) -> None:
         """Check the credentials of a request.
@@ -97,12 +104,16 @@ class StreamApi:
                 ),
             )
             self.jobs[task.id] = task
+            self.directory.follow(task)
             if operation.export is not None:
-                self.storage.exports[operation.export.path(submission, task.id)] = operation.export.write(
-                    submission, items
+                self.storage.exports[operation.export.path(submission, task.id)] = ExportedFile(
+                    operation.export.write(submission, items, fate.bytes), fate.ranges, fate.checksum
                 )
             visit.entry.stream_task_id = task.id
             answer["task_id"] = task.id
+        else:
+            failures = fate.failures(items)
+            self.directory.take_effect(operation.name, (item for item in items if item not in failures), now)
         return answer
 
     def get_task(self, visit: Visit) -> dict[str, Any]:
@@ -161,8 +172,9 @@ class StreamApi:
         self.budgets.add(rule)
 
     def reset(self) -> None:
-        """Forget everything: tasks, files, fates, faults, budgets, journal."""
-        for part in (self.fates, self.faults, self.budgets, self.journal, self.storage):
+        """Forget everything: tasks, files, fates, faults, budgets, journal, channels, users, messages."""
+        rules = (self.fates, self.faults, self.budgets)
+        for part in (*rules, self.journal, self.storage, self.directory, self.messages):
             part.reset()
         self.jobs.clear()
 

@@ -40,7 +40,7 @@ class SandboxControl:
 
         :param kind: ``rate_limit``, ``api_error``, ``unavailable``, ``redirect``, ``reset_before``,
             ``reset_after``, ``delay``, ``slow_body``, ``broken_json``, ``truncated``, ``empty_body``,
-            ``wrong_content_type`` or ``huge_body``.
+            ``wrong_content_type``, ``huge_body``, ``cut``, ``corrupted`` or ``expired``.
         :param rule: the other keys of a fault, such as ``operation``, ``times`` and ``probability``.
             ``lasts`` (seconds) may stand for ``for``, which Python reserves.
         :raises ValueError: the sandbox refuses the rule; the message says why.
@@ -58,6 +58,36 @@ class SandboxControl:
         """
         self._call("POST", "/sandbox/budgets", {"operation": operation, **rule})
 
+    def populate(self, channels: int = 0, users: int = 0, seed: int = 0) -> None:
+        """Add channels and users that look like an app of three years.
+
+        About a third of them were not used for a year, and each tenth never. The same seed gives the same ids
+        and ages. A hundred thousand take about a second.
+
+        :param channels: how many channels.
+        :param users: how many users; where there are any, channels have two of them as members.
+        :raises ValueError: the sandbox refuses the numbers; the message says why.
+        """
+        self._call("POST", "/sandbox/population", {"channels": channels, "users": users, "seed": seed})
+
+    def add_channel(self, cid: str, **about: Any) -> None:
+        """Add a channel, or replace the one with its cid.
+
+        :param about: ``created_at`` and ``last_message_at`` (Unix seconds), ``members`` (user ids),
+            ``member_count``, ``frozen``, ``disabled``, ``team``, ``custom``.
+        :raises ValueError: the sandbox refuses the rule; the message says why.
+        """
+        self._call("POST", "/sandbox/channels", {"cid": cid, **about})
+
+    def add_user(self, user_id: str, **about: Any) -> None:
+        """Add a user, or replace the one with its id.
+
+        :param about: ``name``, ``role``, ``created_at`` and ``last_active`` (Unix seconds), ``banned``,
+            ``teams``, ``custom``.
+        :raises ValueError: the sandbox refuses the rule; the message says why.
+        """
+        self._call("POST", "/sandbox/users", {"id": user_id, **about})
+
     def journal(self, operation: str | None = None, after: int = 0) -> list[dict[str, Any]]:
         """The requests that the sandbox received, oldest first.
 
@@ -74,6 +104,15 @@ class SandboxControl:
         tasks: list[dict[str, Any]] = self._call("GET", "/sandbox/tasks")["tasks"]
         return tasks
 
+    def messages(self, channel: str) -> list[dict[str, Any]]:
+        """The messages in a channel, oldest first: ``id``, ``text``, ``user_id``.
+
+        :param channel: its cid.
+        """
+        query = urllib.parse.urlencode({"channel": channel})
+        messages: list[dict[str, Any]] = self._call("GET", f"/sandbox/messages?{query}")["messages"]
+        return messages
+
     def clear_fates(self) -> None:
         """Forget the fates; Stream tasks that exist keep theirs."""
         self._call("DELETE", "/sandbox/fates")
@@ -87,7 +126,7 @@ class SandboxControl:
         self._call("DELETE", "/sandbox/budgets")
 
     def reset(self) -> None:
-        """Forget everything: Stream tasks, files, fates, faults, budgets, journal."""
+        """Forget everything: Stream tasks, files, rules, journal, channels, users, messages."""
         self._call("DELETE", "/sandbox")
 
     def _call(self, method: str, path: str, rule: Any = None) -> Any:

@@ -38,7 +38,16 @@ _PLAN_KINDS = {
     "visible_after": SECONDS,
     "url_lifetime": SECONDS,
 }
-_KINDS = {**_PLAN_KINDS, "operation": TEXT, "item": TEXT, "task_id": FLAG, "times": or_null(COUNT)}
+_KINDS = {
+    **_PLAN_KINDS,
+    "operation": TEXT,
+    "item": TEXT,
+    "task_id": FLAG,
+    "bytes": or_null(COUNT),
+    "ranges": FLAG,
+    "checksum": FLAG,
+    "times": or_null(COUNT),
+}
 _CHANGE_KINDS = {**_PLAN_KINDS, "stream_task_id": TEXT}
 
 
@@ -58,6 +67,9 @@ class Fate:
     :param visible_after: seconds during which GetTask does not know the task yet.
     :param url_lifetime: seconds for which the signed URL of a result is valid.
     :param task_id: whether the answer to the submission names the task; ``None``: as the operation does.
+    :param bytes: the size of the file of an export; ``None``: a small one.
+    :param ranges: whether the host sends parts of that file.
+    :param checksum: whether the host sends its checksum.
     :param times: how many submissions it applies to; ``None`` for all.
     """
 
@@ -72,6 +84,9 @@ class Fate:
     visible_after: float = 0.0
     url_lifetime: float = DAY
     task_id: bool | None = None
+    bytes: int | None = None
+    ranges: bool = True
+    checksum: bool = False
     times: int | None = None
 
     def governs(self, operation: str, items: Sequence[str]) -> bool:

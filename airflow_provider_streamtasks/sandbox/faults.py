@@ -27,6 +27,7 @@ _COMMON: dict[str, Kind] = {
     "kind": TEXT,
     "probability": SHARE,
     "times": or_null(COUNT),
+    "starts_in": SECONDS,
     "for": or_null(SECONDS),
     "after": COUNT,
 }
@@ -50,7 +51,10 @@ OPTIONS: dict[str, dict[str, Kind]] = {
     "delay": {"seconds": SECONDS},
     "slow_body": {"seconds": SECONDS},
     "broken_json": {},
-    "truncated": {},
+    "truncated": {"bytes": COUNT},
+    "cut": {"bytes": COUNT},
+    "corrupted": {},
+    "expired": {},
     "empty_body": {},
     "wrong_content_type": {},
     "huge_body": {"bytes": COUNT},
@@ -66,8 +70,10 @@ class Fault:
     :param options: the options of that kind.
     :param probability: the share of requests that it hits, 0 to 1.
     :param times: how many requests it hits; ``None`` for no end.
+    :param begins: when it begins (Unix seconds).
     :param until: when it is over (Unix seconds); ``None`` for no end.
     :param after: how many requests it lets pass first.
+    :param rng: its own random numbers, so that what other faults do changes nothing here.
     """
 
     operation: str
@@ -75,21 +81,23 @@ class Fault:
     options: dict[str, Any]
     probability: float
     times: int | None
+    begins: float
     until: float | None
     after: int
+    rng: random.Random
     seen: int = 0
     hits: int = 0
 
-    def strikes(self, operation: str, now: float, rng: random.Random) -> bool:
+    def strikes(self, operation: str, now: float) -> bool:
         """Whether it hits this request of an operation."""
         if self.operation not in ("*", operation):
             return False
-        if self.until is not None and now >= self.until:
+        if now < self.begins or (self.until is not None and now >= self.until):
             return False
         if self.times is not None and self.hits >= self.times:
             return False
         self.seen += 1
-        if self.seen <= self.after or rng.random() >= self.probability:
+        if self.seen <= self.after or self.rng.random() >= self.probability:
             return False
         self.hits += 1
         return True
@@ -106,10 +114,6 @@ class Faults:
     clock: Callable[[], float]
     seed: int = 0
     _faults: list[Fault] = field(default_factory=list)
-    _rng: random.Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reset()
 
     def add(self, rule: Any) -> None:
         """Let a fault strike from now on.
@@ -120,7 +124,7 @@ class Faults:
         if not isinstance(kind, str) or kind not in OPTIONS:
             raise BadRule(f"a fault needs a 'kind', one of: {', '.join(OPTIONS)}; not {kind!r}")
         rule = read_rule(f"{kind} fault", rule, {**_COMMON, **OPTIONS[kind]})
-        lasts = rule.get("for")
+        begins, lasts = self.clock() + rule.get("starts_in", 0.0), rule.get("for")
         self._faults.append(
             Fault(
                 operation=rule.get("operation", "*"),
@@ -128,8 +132,11 @@ class Faults:
                 options={key: rule[key] for key in OPTIONS[kind] if key in rule},
                 probability=rule.get("probability", 1.0),
                 times=rule.get("times"),
-                until=None if lasts is None else self.clock() + lasts,
+                begins=begins,
+                until=None if lasts is None else begins + lasts,
                 after=rule.get("after", 0),
+                # Not for secrets: it must give the same numbers every time.
+                rng=random.Random(f"{self.seed} {len(self._faults)}"),  # noqa: S311
             )
         )
 
@@ -137,12 +144,10 @@ class Faults:
         """The fault that hits a request, if any."""
         now = self.clock()
         for fault in reversed(self._faults):
-            if fault.strikes(operation, now, self._rng):
+            if fault.strikes(operation, now):
                 return fault
         return None
 
     def reset(self) -> None:
-        """End all faults, and start the random numbers anew."""
+        """End all faults. Those that follow meet the random numbers of the first again."""
         self._faults.clear()
-        # Not for secrets: it must give the same numbers every time.
-        self._rng = random.Random(self.seed)  # noqa: S311

@@ -14,6 +14,7 @@ KEPT_HEADERS = (
     "user-agent",
     "content-type",
     "accept-encoding",
+    "range",
 )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox import calls, files
-from airflow_provider_streamtasks.sandbox.answers import invalid
+from airflow_provider_streamtasks.sandbox.answers import invalid, rfc3339
+from airflow_provider_streamtasks.sandbox.content import Content
 from airflow_provider_streamtasks.sandbox.fields import Field
 from airflow_provider_streamtasks.sandbox.jobs import StreamTask
 from airflow_provider_streamtasks.sandbox.storage import EXPORTS, Storage
@@ -55,12 +56,12 @@ class Export:
 
     :param folder: where it lies.
     :param name: its name, given a submission.
-    :param write: its content, given a submission and the exported items.
+    :param write: its content, given a submission, the exported items, and a size in bytes or ``None``.
     """
 
     folder: str
     name: Callable[[Submission], str]
-    write: Callable[[Submission, tuple[str, ...]], str]
+    write: Callable[[Submission, tuple[str, ...], int | None], Content]
 
     def path(self, submission: Submission, stream_task_id: str) -> str:
         """Where the file of a Stream task lies."""
@@ -171,6 +172,28 @@ def _demand_purge(submission: Submission) -> None:
         raise invalid("purge_user_activities requires hard_delete")
 
 
+def _demand_history(submission: Submission) -> None:
+    if submission.body.get("skip_truncate") and submission.body.get("hard_delete"):
+        raise invalid("skip_truncate cannot be combined with hard_delete")
+
+
+def _demand_batch_update(submission: Submission) -> None:
+    body = submission.body
+    _demand_filter(submission)
+    before = body.get("hide_history_before")
+    if (body["operation"] == "addMembersHideHistory") != (before is not None):
+        raise invalid("hide_history_before is required with addMembersHideHistory, and only allowed there")
+    if isinstance(before, str):
+        _demand_time("hide_history_before", before)
+    for key in ("custom_set", "custom_unset"):
+        if body.get(key) is None:
+            continue
+        if body["operation"] != "updateData":
+            raise invalid(f"{key} is only allowed with updateData")
+        if (body.get("data") or {}).get("custom") is not None:
+            raise invalid(f"{key} cannot be combined with data.custom")
+
+
 def _demand_filter(submission: Submission) -> None:
     conditions = submission.body["filter"]
     if not conditions:
@@ -216,13 +239,9 @@ def _batch_result(scene: Scene) -> dict[str, Any]:
             {"reason": reason, "cids": [cid for cid, why in failures.items() if why == reason]}
             for reason in dict.fromkeys(failures.values())
         ],
-        "batch_created_at": _rfc3339(scene.task.created),
-        "finished_at": _rfc3339(scene.task.timeline.now(scene.now).time),
+        "batch_created_at": rfc3339(scene.task.created),
+        "finished_at": rfc3339(scene.task.timeline.now(scene.now).time),
     }
-
-
-def _rfc3339(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def _deleted_channels(
@@ -250,7 +269,9 @@ OPERATIONS = (
         body=(
             Field("cids", "strings", required=True, least=1, most=100, shape="type:id"),
             _HARD_DELETE,
+            Field("skip_truncate", "boolean"),
         ),
+        demand=_demand_history,
         background=lambda submission: bool(submission.body.get("hard_delete")),
         answer=_deleted_channels,
     ),
@@ -286,7 +307,7 @@ OPERATIONS = (
         export=Export(
             "channels",
             name=_export_name,
-            write=lambda submission, items: files.channels(items, _export_name(submission)),
+            write=lambda submission, items, size: files.channels(items, _export_name(submission), size),
         ),
     ),
     Operation(
@@ -296,7 +317,9 @@ OPERATIONS = (
         items=listed("user_ids"),
         body=(Field("user_ids", "strings", required=True, least=1, most=25),),
         export=Export(
-            "users", name=lambda submission: "users.jsonl", write=lambda submission, items: files.users(items)
+            "users",
+            name=lambda submission: "users.jsonl",
+            write=lambda submission, items, size: files.users(items, size),
         ),
     ),
     Operation(
@@ -351,6 +374,7 @@ OPERATIONS = (
                 required=True,
                 choices=(
                     "addMembers",
+                    "addMembersHideHistory",
                     "removeMembers",
                     "inviteMembers",
                     "invites",
@@ -371,6 +395,9 @@ OPERATIONS = (
                 most=100,
                 fields=(Field("user_id", required=True), Field("channel_role")),
             ),
+            Field("hide_history_before", "time"),
+            Field("custom_set", "object"),
+            Field("custom_unset", "strings"),
             Field(
                 "data",
                 "object",
@@ -385,7 +412,7 @@ OPERATIONS = (
                 ),
             ),
         ),
-        demand=_demand_filter,
+        demand=_demand_batch_update,
         result=_batch_result,
     ),
     Operation(
@@ -408,7 +435,7 @@ OPERATIONS = (
         export=Export(
             "bulk_image_moderation",
             name=lambda submission: "results.csv",
-            write=lambda submission, items: files.moderated_images(items),
+            write=lambda submission, items, size: files.moderated_images(items, size),
         ),
     ),
     Operation(
@@ -456,7 +483,7 @@ OPERATIONS = (
         export=Export(
             "feeds",
             name=lambda submission: "feeds.json",
-            write=lambda submission, items: files.feed_user_data(items),
+            write=lambda submission, items, size: files.feed_user_data(items, size),
         ),
     ),
 )

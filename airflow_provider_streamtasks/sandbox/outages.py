@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiohttp import web
 
 from airflow_provider_streamtasks.sandbox.answers import Answer, failure
 from airflow_provider_streamtasks.sandbox.budgets import Budget
+from airflow_provider_streamtasks.sandbox.content import Content, Part
 from airflow_provider_streamtasks.sandbox.faults import Fault
 
 _ENVOY = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
@@ -77,11 +78,13 @@ def spoilt(fault: Fault, answer: Answer) -> Answer:
         return replace(answer, body=_PORTAL, content_type="text/html")
     if fault.kind == "huge_body":
         size = fault.options.get("bytes", 16 * 1024 * 1024)
-        return replace(answer, body=answer.body.rjust(size))
+        return replace(answer, body=b"".join(chunks(answer.body)).rjust(size))
+    if fault.kind == "corrupted":
+        return replace(answer, body=_in_part(answer.body).flipped())
     return answer
 
 
-async def reset(request: web.Request) -> web.Response:
+async def reset(request: web.Request) -> web.StreamResponse:
     """Cut the connection with a TCP reset, so that the client gets no answer at all."""
     transport = request.transport
     if transport is not None:
@@ -101,18 +104,45 @@ async def drip(request: web.Request, fault: Fault, answer: Answer) -> web.Stream
     with contextlib.suppress(ConnectionError):
         for drop in drops:
             await asyncio.sleep(fault.options.get("seconds", 1.0) / len(drops))
-            await response.write(drop)
+            await _write(response, drop)
         await response.write_eof()
     return response
 
 
-async def truncate(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Announce an answer, send half of it, and hang up."""
+async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Send an answer that is too large for the memory."""
     response = await _begin(request, answer)
-    await response.write(answer.body[: len(answer.body) // 2])
+    # Clients that hang up are no news.
+    with contextlib.suppress(ConnectionError):
+        await _write(response, answer.body)
+        await response.write_eof()
+    return response
+
+
+async def truncate(request: web.Request, fault: Fault, answer: Answer) -> web.StreamResponse:
+    """Announce an answer, send half of it or as much as the fault says, and hang up."""
+    response = await _begin(request, answer)
+    with contextlib.suppress(ConnectionError):
+        await _write(response, answer.body[: fault.options.get("bytes", len(answer.body) // 2)])
+    if fault.kind == "cut":
+        return await reset(request)
     if request.transport is not None:
         request.transport.close()
     return response
+
+
+def chunks(body: bytes | Part) -> Iterable[bytes]:
+    """A body, some bytes at a time."""
+    return _in_part(body).chunks()
+
+
+def _in_part(body: bytes | Part) -> Part:
+    return Part(Content(body), 0, len(body)) if isinstance(body, bytes) else body
+
+
+async def _write(response: web.StreamResponse, body: bytes | Part) -> None:
+    for chunk in chunks(body):
+        await response.write(chunk)
 
 
 async def _begin(request: web.Request, answer: Answer) -> web.StreamResponse:

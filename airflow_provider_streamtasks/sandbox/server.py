@@ -15,6 +15,7 @@ from aiohttp import web
 from airflow_provider_streamtasks.sandbox import outages
 from airflow_provider_streamtasks.sandbox.answers import Answer, Refusal, denied, failure, missing, success
 from airflow_provider_streamtasks.sandbox.api import StreamApi
+from airflow_provider_streamtasks.sandbox.content import Part
 from airflow_provider_streamtasks.sandbox.endpoints import MEBIBYTE, Endpoint, Visit
 from airflow_provider_streamtasks.sandbox.faults import Fault
 from airflow_provider_streamtasks.sandbox.journal import KEPT_HEADERS, Entry
@@ -52,8 +53,12 @@ class SandboxServer:
                 web.delete("/sandbox/faults", control.clear(api.faults.reset)),
                 web.post("/sandbox/budgets", control.rules(api.set_budget)),
                 web.delete("/sandbox/budgets", control.clear(api.budgets.reset)),
+                web.post("/sandbox/channels", control.rules(api.directory.add_channel)),
+                web.post("/sandbox/users", control.rules(api.directory.add_user)),
+                web.post("/sandbox/population", control.rules(api.directory.populate)),
                 web.get("/sandbox/journal", control.journal),
                 web.get("/sandbox/tasks", control.tasks),
+                web.get("/sandbox/messages", control.messages),
                 web.delete("/sandbox", control.clear(api.reset)),
                 web.route("*", "/{path:.*}", self._serve),
             ]
@@ -86,7 +91,7 @@ class SandboxServer:
         if fault is None:
             answer = self._answer(endpoint, visit)
             entry.status = answer.status
-            return _response(answer)
+            return await _respond(request, answer)
         entry.fault = fault.kind
         return await self._strike(request, fault, endpoint, visit)
 
@@ -145,6 +150,8 @@ class SandboxServer:
             return await outages.reset(request)
         if fault.kind == "delay":
             await asyncio.sleep(fault.options.get("seconds", 1.0))
+        if fault.kind == "expired":
+            self.api.storage.expire(visit.query)
         if fault.kind in outages.REPLACING:
             if fault.options.get("taken"):
                 self._answer(endpoint, visit)
@@ -157,9 +164,9 @@ class SandboxServer:
         entry.status = answer.status
         if fault.kind == "slow_body":
             return await outages.drip(request, fault, answer)
-        if fault.kind == "truncated":
-            return await outages.truncate(request, answer)
-        return _response(answer)
+        if fault.kind in ("truncated", "cut"):
+            return await outages.truncate(request, fault, answer)
+        return await _respond(request, answer)
 
 
 class _Control:
@@ -204,6 +211,11 @@ class _Control:
         now = self._api.clock()
         return web.json_response({"tasks": [job.as_control_shows_it(now) for job in self._api.jobs.values()]})
 
+    async def messages(self, request: web.Request) -> web.Response:
+        """The messages of the channel ``?channel=`` (a cid), in the order they were sent."""
+        messages = self._api.messages.in_channel(request.query.get("channel", ""))
+        return web.json_response({"messages": messages})
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a host's address."""
@@ -215,7 +227,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _response(answer: Answer) -> web.Response:
+async def _respond(request: web.Request, answer: Answer) -> web.StreamResponse:
+    if isinstance(answer.body, Part):
+        return await outages.send(request, answer)
     response = web.Response(
         status=answer.status,
         body=answer.body,

@@ -11,11 +11,26 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from airflow_provider_streamtasks.sandbox.answers import Answer, missing
+from airflow_provider_streamtasks.sandbox.content import Content, Part
 from airflow_provider_streamtasks.sandbox.endpoints import Visit
 
 EXPORTS = "/sandbox/exports"
 UPLOADS = "/sandbox/uploads"
 _CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "csv": "text/csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file that an export left.
+
+    :param content: its bytes.
+    :param ranges: whether parts of it are handed out.
+    :param checksum: whether its checksum is told with it.
+    """
+
+    content: Content
+    ranges: bool = True
+    checksum: bool = False
 
 
 @dataclass(slots=True)
@@ -28,8 +43,9 @@ class Storage:
 
     clock: Callable[[], float]
     base_url: str = ""
-    exports: dict[str, str] = field(default_factory=dict)
+    exports: dict[str, ExportedFile] = field(default_factory=dict)
     uploads: dict[str, int] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def sign(self, path: str, lifetime: float) -> str:
@@ -44,7 +60,11 @@ class Storage:
         signature, expires = query.get("Signature", ""), query.get("Expires", "")
         nonce, digest = signature[:16], signature[16:]
         genuine = hmac.compare_digest(digest.encode(), self._digest(path, expires, nonce).encode())
-        return genuine and self.clock() < int(expires)
+        return genuine and self.clock() < int(expires) and signature not in self.expired
+
+    def expire(self, query: Mapping[str, str]) -> None:
+        """Let a signed URL be expired from now on, whatever it says."""
+        self.expired.add(query.get("Signature", ""))
 
     def _digest(self, path: str, expires: str, nonce: str) -> str:
         message = f"{path}\n{expires}\n{nonce}".encode()
@@ -52,20 +72,25 @@ class Storage:
 
     def download(self, visit: Visit) -> Answer:
         """Hand out an exported file, or the rest of it."""
-        text = self.exports.get(visit.path)
-        if text is None:
+        file = self.exports.get(visit.path)
+        if file is None:
             raise missing("there is no such file")
-        content = text.encode()
-        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Accept-Ranges": "bytes"}
-        answer = Answer(200, content, _CONTENT_TYPES[visit.path.rpartition(".")[2]], headers)
-        asked = re.fullmatch(r"bytes=(\d{1,18})-", visit.headers.get("Range", ""))
-        if asked is None or visit.headers.get("If-Range", headers["ETag"]) != headers["ETag"]:
+        etag, size = f'"{file.content.etag}"', len(file.content)
+        headers = {"ETag": etag, "Accept-Ranges": "bytes" if file.ranges else "none"}
+        if file.checksum:
+            headers["Content-MD5"] = file.content.md5
+        whole = Part(file.content, 0, size)
+        answer = Answer(200, whole, _CONTENT_TYPES[visit.path.rpartition(".")[2]], headers)
+        asked = re.fullmatch(r"bytes=(\d{1,18})-", visit.headers.get("Range", "")) if file.ranges else None
+        if asked is None or visit.headers.get("If-Range", etag) != etag:
             return answer
         start = int(asked[1])
-        if start >= len(content):
-            return replace(answer, status=416, body=b"", headers={"Content-Range": f"bytes */{len(content)}"})
-        part = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        return replace(answer, status=206, body=content[start:], headers=headers | part)
+        if start >= size:
+            return replace(answer, status=416, body=b"", headers={"Content-Range": f"bytes */{size}"})
+        # A part's MD5 would be that of the part.
+        headers.pop("Content-MD5", None)
+        headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        return replace(answer, status=206, body=whole[start:], headers=headers)
 
     def upload(self, visit: Visit) -> Answer:
         """Take a file for an import; only its size is kept."""
@@ -76,3 +101,4 @@ class Storage:
         """Throw all files away."""
         self.exports.clear()
         self.uploads.clear()
+        self.expired.clear()

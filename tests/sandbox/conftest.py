@@ -42,9 +42,3 @@ def connect(sandbox: Sandbox) -> Iterator[Callable[..., Stream]]:
 @pytest.fixture
 def stream(connect: Callable[..., Stream]) -> Stream:
     return connect()
-
-
-@pytest.fixture
-def at_once(sandbox: Sandbox) -> None:
-    """Every Stream task completes as soon as it is started."""
-    sandbox.control.fate(pending=0, running=0)

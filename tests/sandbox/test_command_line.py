@@ -63,6 +63,16 @@ def test_fates_window_and_seed_can_be_given(tmp_path: Path) -> None:
         assert raw.get_task(reply.json["task_id"]).json["status"] == "failed"
 
 
+def test_faults_and_budgets_can_be_given(tmp_path: Path) -> None:
+    faults, budgets = tmp_path / "faults.json", tmp_path / "budgets.json"
+    faults.write_text('[{"operation": "GetTask", "kind": "unavailable"}]')
+    budgets.write_text('[{"operation": "DeleteChannels", "limit": 1, "window": 86400}]')
+    with started("--faults", str(faults), "--budgets", str(budgets)) as (_, sandbox):
+        raw = RawClient(sandbox)
+        assert [raw.delete_channels().status for _ in range(2)] == [201, 429]
+        assert raw.get_task("x").status == 503
+
+
 def refused(*options: str) -> str:
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -74,10 +84,11 @@ def test_only_loopback_addresses_are_served() -> None:
     assert "loopback addresses only, not on 0.0.0.0" in refused("--host", "0.0.0.0")
 
 
-def test_fates_that_make_no_sense(tmp_path: Path) -> None:
-    fates = tmp_path / "fates.json"
-    fates.write_text('[{"operation": "Nothing"}]')
-    assert "there is no operation 'Nothing' here" in refused("--fates", str(fates))
+@pytest.mark.parametrize("option", ["--fates", "--faults", "--budgets"])
+def test_rules_that_make_no_sense(tmp_path: Path, option: str) -> None:
+    rules = tmp_path / "rules.json"
+    rules.write_text('[{"operation": "Nothing", "kind": "delay"}]')
+    assert "there is no operation 'Nothing' here" in refused(option, str(rules))
 
 
 def test_it_loads_neither_airflow_nor_requests() -> None:

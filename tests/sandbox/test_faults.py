@@ -222,6 +222,21 @@ class TestWhichRequests:
         faults.add({"kind": "unavailable", "for": 30})
         assert strikes(faults, "GetTask", "GetTask") == ["unavailable", None]
 
+    def test_only_from_its_beginning_on(self) -> None:
+        times = iter([100.0, 109.9, 110.0, 139.9, 140.0])
+        faults = Faults(lambda: next(times))
+        faults.add({"kind": "unavailable", "starts_in": 10, "for": 30})
+        assert strikes(faults, *["GetTask"] * 4) == [None, "unavailable", "unavailable", None]
+
+    def test_what_other_faults_do_changes_nothing(self) -> None:
+        def pattern(*between: str) -> list[str | None]:
+            faults = Faults(time.time, 7)
+            faults.add({"kind": "unavailable", "operation": "GetTask", "probability": 0.5})
+            faults.add({"kind": "delay", "operation": "DeleteUsers", "probability": 0.5})
+            return [strikes(faults, *between, "GetTask")[-1] for _ in range(100)]
+
+        assert pattern() == pattern("DeleteUsers", "DeleteUsers")
+
     def test_a_share_of_them_and_the_same_ones_each_time(self) -> None:
         def pattern(seed: int) -> list[str | None]:
             faults = Faults(time.time, seed)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ BATCH = "/api/v2/chat/channels/batch"
 FEEDS = "/api/v2/feeds/feeds/delete"
 BLOCKLIST = "/api/v2/blocklists/words/import"
 A = {"channels": [{"cid": "messaging:a"}]}
+ALL = {"operation": "hide", "filter": {"types": {"$eq": "messaging"}}}
 
 REFUSED: list[tuple[str, str, Any, str]] = [
     ("POST", DELETE_CHANNELS, b"", "not valid JSON"),
@@ -31,6 +33,12 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"] * 101}, "at most 100"),
     ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"], "hard_delete": "yes"}, "of type boolean"),
     ("POST", DELETE_CHANNELS, {"cids": ["messaging:a"], "hard": True}, "unknown field 'hard'"),
+    (
+        "POST",
+        DELETE_CHANNELS,
+        {"cids": ["messaging:a"], "hard_delete": True, "skip_truncate": True},
+        "cannot be combined with hard_delete",
+    ),
     ("POST", EXPORT_CHANNELS, {"channels": [{}]}, "either cid, or type and id"),
     ("POST", EXPORT_CHANNELS, {"channels": [{"type": "messaging"}]}, "either cid, or type and id"),
     ("POST", EXPORT_CHANNELS, {"channels": [{"cid": "messaging:a"}] * 101}, "at most 100"),
@@ -66,6 +74,21 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$in": "a:b"}}}, "a list of strings with $in"),
     ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$in": [7]}}}, "a list of strings with $in"),
     ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$eq": ["a:b"]}}}, "a string with $eq"),
+    ("PUT", BATCH, {**ALL, "operation": "addMembersHideHistory"}, "is required with addMembersHideHistory"),
+    ("PUT", BATCH, {**ALL, "hide_history_before": "2026-01-01T00:00:00Z"}, "and only allowed there"),
+    (
+        "PUT",
+        BATCH,
+        {**ALL, "operation": "addMembersHideHistory", "hide_history_before": "yesterday"},
+        "not an RFC 3339 time",
+    ),
+    ("PUT", BATCH, {**ALL, "custom_set": {"a": 1}}, "custom_set is only allowed with updateData"),
+    (
+        "PUT",
+        BATCH,
+        {**ALL, "operation": "updateData", "custom_unset": ["a"], "data": {"custom": {}}},
+        "custom_unset cannot be combined with data.custom",
+    ),
     ("POST", "/api/v2/feeds/users/alice/delete", None, "not valid JSON"),
     (
         "PUT",
@@ -135,6 +158,13 @@ ACCEPTED: list[tuple[str, str, Any, int, list[str]]] = [
     ),
     ("PUT", BATCH, {"operation": "hide", "filter": {"types": {"$in": ["a", "b"]}}}, 201, ["a:*", "b:*"]),
     ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$eq": "a:b"}}}, 201, ["a:b"]),
+    (
+        "PUT",
+        BATCH,
+        {**ALL, "operation": "updateData", "custom_set": {"a.b": 1}, "custom_unset": ["c"], "data": None},
+        201,
+        ["messaging:*"],
+    ),
     ("POST", "/api/v2/feeds/users/alice/export", None, 201, ["alice"]),
     ("DELETE", "/api/v2/feeds/feed_groups/user/feeds/a", None, 200, ["user:a"]),
     (
@@ -166,7 +196,7 @@ def test_a_request_that_makes_sense(
         ("POST", "/api/v2/tasks/x"),
         ("GET", DELETE_CHANNELS),
         ("GET", "/api/v2/tasks/"),
-        ("GET", "/tasks/x"),
+        ("GET", "/feeds/users/x/export"),
     ],
 )
 def test_an_unknown_route_and_a_wrong_method_are_not_found(raw: RawClient, method: str, path: str) -> None:
@@ -196,6 +226,16 @@ def test_get_task_answers_as_api_v2_does(raw: RawClient) -> None:
     assert reply.json["status"] == "pending"
     assert isinstance(reply.json["created_at"], int)
     assert 1.7e18 < reply.json["created_at"] < 1e19
+
+
+def test_api_v1_has_shorter_paths_times_in_words_and_the_same_budgets(raw: RawClient) -> None:
+    raw.sandbox.control.budget("DeleteChannels", limit=2)
+    stream_task_id = raw.delete_channels().json["task_id"]
+    reply = raw.send("GET", f"/tasks/{stream_task_id}")
+    assert reply.status == 200
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", reply.json["created_at"])
+    body = {"cids": ["messaging:a"], "hard_delete": True}
+    assert [raw.send("POST", "/channels/delete", body).status for _ in range(2)] == [201, 429]
 
 
 def test_a_long_answer_is_compressed_for_those_who_ask(raw: RawClient) -> None:
