@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_streamtasks import _compat, configuration
+from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
 from airflow_provider_streamtasks.protocol import errors
+from airflow_provider_streamtasks.protocol.messages import Message
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
     from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
     from airflow_provider_streamtasks.protocol.operations import Operation, Submission
+    from airflow_provider_streamtasks.protocol.queries import Listing
 
 T = TypeVar("T")
 
@@ -154,6 +157,110 @@ class StreamHook(BaseHook):
             return True, f"Stream accepted the key and the secret. This machine's clock is {skew:+.0f} s off."
         return True, "Stream accepted the key and the secret."
 
+    # -- listing ---------------------------------------------------------------------------------------
+
+    def iter_channels(
+        self,
+        filter_conditions: Mapping[str, Any] | None = None,
+        *,
+        sort: Mapping[str, int] | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Yield the channels that a filter matches, from the oldest on, and ask for the next page when needed.
+
+        Each is Stream's channel object (``cid``, ``type``, ``id``, ``created_at``, ``last_message_at``,
+        ``member_count``, ``custom``, …) without members and messages. Times are nanoseconds since 1970.
+
+        However many match, none is left out and none comes twice, and those that came may be deleted before
+        the next page (save where more than a page of them was made at one and the same moment). That holds
+        for the order of creation: ``{"created_at": 1}``, the default, and ``{"created_at": -1}``. In another
+        order Stream lists little more than 1,000, and what moves in that order meanwhile may be left out.
+
+        :param filter_conditions: Stream's filter, such as ``{"type": "messaging", "last_message_at": {"$lt":
+            moment}}``; ``None`` for all channels. Points in time may be aware ``datetime`` objects.
+        :param sort: field -> 1 (ascending) or -1 (descending), the most important first
+        :param page_size: channels of a page: 1 to 30, by default 30
+        :raises ValueError: at once, if an argument is not allowed
+        :raises StreamException: while iterating, if Stream answers with an error that does not pass, or does
+            not answer, or has more in this order than it lists
+        """
+        from airflow_provider_streamtasks.protocol.queries import ChannelListing
+
+        return self._iterate(ChannelListing(filter_conditions, sort, page_size))
+
+    def iter_users(
+        self,
+        filter_conditions: Mapping[str, Any] | None = None,
+        *,
+        sort: Mapping[str, int] | None = None,
+        page_size: int | None = None,
+        include_deactivated_users: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Yield the users that a filter matches, by their ids, and ask for the next page when needed.
+
+        Each is Stream's user object (``id``, ``role``, ``created_at``, ``last_active``, ``custom``, …).
+        Arguments and exceptions are those of :meth:`iter_channels`, and so is what holds of the order: by
+        ``id``, in either direction, there is no limit.
+
+        :param page_size: users of a page: 1 to 100, by default 100
+        :param include_deactivated_users: yield those that are deactivated, too
+        """
+        from airflow_provider_streamtasks.protocol.queries import UserListing
+
+        return self._iterate(
+            UserListing(
+                filter_conditions, sort, page_size, include_deactivated_users=include_deactivated_users
+            )
+        )
+
+    def _iterate(self, listing: Listing) -> Iterator[dict[str, Any]]:
+        while not listing.over:
+            entries, limit = self._attempt(lambda: self._look_at_page(listing), again_if=errors.is_passing)
+            answered_at = time.monotonic()
+            yield from entries
+            if limit is not None and not listing.over:
+                share = self.get_conn().connection.rate_limit_share
+                time.sleep(limit.pause(share, time.monotonic() - answered_at))
+
+    def _look_at_page(self, listing: Listing) -> tuple[list[dict[str, Any]], RateLimit | None]:
+        response = self._transfer(listing.request())
+        now = time.time()
+        return listing.read(response, now), parse_rate_limit(response.headers, now)
+
+    # -- messages --------------------------------------------------------------------------------------
+
+    def send_message(self, cid: str, text: str, *, user_id: str, message_id: str | None = None) -> str:
+        """
+        Send a message into a channel of Stream Chat, once, and return its id.
+
+        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
+
+        :param cid: the channel, such as ``messaging:alerts``; it must exist
+        :param text: what to say
+        :param user_id: the user at Stream who says it; it must exist
+        :param message_id: the id that the message shall have (default: a random one). If Stream has a message
+            with it already, nothing is sent.
+        :raises ValueError: if an argument is not allowed
+        :raises StreamException: if Stream does not take the message
+        """
+        message = Message(cid, text, user_id, message_id or str(uuid4()))
+        try:
+            self.call(message.request())
+        except StreamException as error:
+            message.refused(error)
+        return message.id
+
+    async def asend_message(self, cid: str, text: str, *, user_id: str, message_id: str | None = None) -> str:
+        """Send a message without blocking the event loop: the twin of :meth:`send_message`."""
+        message = Message(cid, text, user_id, message_id or str(uuid4()))
+        try:
+            await self._aattempt(self.acall, message.request(), again_if=errors.is_passing)
+        except StreamException as error:
+            message.refused(error)
+        return message.id
+
     # -- waiting ---------------------------------------------------------------------------------------
 
     def wait_for_task(
@@ -206,6 +313,7 @@ class StreamHook(BaseHook):
                 answer = error
             self._note(wait.observe(task_id, answer, time.time()))
             if wait.over:
+                spans.record(wait, self.stream_conn_id)
                 break
 
     async def aget_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
@@ -275,11 +383,12 @@ class StreamHook(BaseHook):
 
     async def aget_conn(self) -> AiohttpTransport:
         """Return the pooled connections of the running event loop: the twin of :meth:`get_conn`."""
-        async with self._connecting:
-            if self._atransport is None:
-                connection = read_connection(await self.aget_connection(self.stream_conn_id))
-                self._atransport = await self._aconnect(connection)
-            return self._atransport
+        if self._atransport is None:
+            async with self._connecting:
+                if self._atransport is None:
+                    connection = read_connection(await self.aget_connection(self.stream_conn_id))
+                    self._atransport = await self._aconnect(connection)
+        return self._atransport
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -308,6 +417,24 @@ class StreamHook(BaseHook):
 
     def _attempt(self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool]) -> T:
         """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
+        from tenacity import Retrying
+
+        return Retrying(**self._terms(again_if))(call)
+
+    async def _aattempt(
+        self,
+        call: Callable[[Request], Awaitable[T]],
+        request: Request,
+        *,
+        again_if: Callable[[StreamException], bool],
+    ) -> T:
+        """Make a call without blocking the event loop: the twin of :meth:`_attempt`."""
+        from tenacity import AsyncRetrying
+
+        return await AsyncRetrying(**self._terms(again_if))(call, request)
+
+    def _terms(self, again_if: Callable[[StreamException], bool]) -> dict[str, Any]:
+        """Return when to make a call again, how often, and after how long."""
         import tenacity
 
         backoff = tenacity.wait_random_exponential(multiplier=0.5, max=15)
@@ -323,13 +450,13 @@ class StreamHook(BaseHook):
                 state.next_action.sleep,  # type: ignore[union-attr]
             )
 
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda e: isinstance(e, StreamException) and again_if(e)),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=wait,
-            before_sleep=log,
-            reraise=True,
-        )(call)
+        return {
+            "retry": tenacity.retry_if_exception(lambda e: isinstance(e, StreamException) and again_if(e)),
+            "stop": tenacity.stop_after_attempt(ATTEMPTS),
+            "wait": wait,
+            "before_sleep": log,
+            "reraise": True,
+        }
 
     def _transfer(self, request: Request, *, new_connection: bool = False) -> Response:
         transport = self.get_conn()

@@ -1,0 +1,73 @@
+"""A message into a channel of Stream Chat, which arrives once however often it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
+from airflow_provider_streamtasks.protocol.fields import Segment, Text
+from airflow_provider_streamtasks.protocol.wire import Request, fill
+
+CHANNEL = Text(form="[^:]+:[^:]+", example="messaging:alerts")
+"""What the cid of a channel must look like."""
+
+_INPUT_ERROR, _NOT_FOUND, _TOO_LONG = 4, 16, 20
+"""Stream docs: API error codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """
+    A message on its way.
+
+    :param cid: the channel
+    :param text: what it says
+    :param user_id: the user at Stream who says it
+    :param id: its own id. Stream takes a message with one id once, so sending it again is safe.
+    :raises ValueError: naming the argument that is not allowed
+    """
+
+    cid: str
+    text: str
+    user_id: str
+    id: str
+
+    def __post_init__(self) -> None:
+        CHANNEL.check("channel", self.cid)
+        for name, value in (("text", self.text), ("user_id", self.user_id), ("message_id", self.id)):
+            Text(1024 * 1024).check(name, value)
+
+    def request(self) -> Request:
+        """Return the request that sends it."""
+        type_, _, id_ = self.cid.partition(":")
+        return Request(
+            "SendMessage",
+            "POST",
+            fill(
+                "/api/v2/chat/channels/{type}/{id}/message",
+                type=Segment().check("channel", type_),
+                id=Segment().check("channel", id_),
+            ),
+            json={
+                "message": {"id": self.id, "text": self.text, "user_id": self.user_id},
+                # Stream would fetch the pages that the text links to, which are none of its business.
+                "skip_enrich_url": True,
+            },
+        )
+
+    def refused(self, error: StreamException) -> None:
+        """
+        Take in the error that came instead of Stream's consent.
+
+        :raises StreamException: the error, with a hint on what to do, unless Stream has the message already
+        """
+        if isinstance(error, StreamApiException):
+            if error.code == _INPUT_ERROR and f"{self.id} already exists" in error.message:
+                return
+            hints = {
+                _INPUT_ERROR: f"Does the user {self.user_id!r}, who is to say it, exist at Stream?",
+                _NOT_FOUND: f"Create the channel {self.cid!r} at Stream first, or correct its name.",
+                _TOO_LONG: "Shorten the text, or raise max_message_length of the channel type.",
+            }
+            error.hint = error.hint or hints.get(error.code, "")
+        raise error
