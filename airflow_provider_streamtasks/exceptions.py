@@ -16,7 +16,9 @@ Names and fields are those of Stream's official SDK, so Stream's documentation a
 ``AirflowException``: a deferred sensor with ``soft_fail`` turns those into a skip, and an outage of Stream
 must not look like one.
 
-Every exception survives pickling and :meth:`StreamException.to_dict`.
+Each has the fields ``task_id``, ``error_type``, ``description``, ``stack_trace`` and ``version``, so that the
+template of a notifier may name them whatever went wrong. Each survives pickling and
+:meth:`StreamException.to_dict`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class StreamException(Exception):
 
     message: str
     hint: str
+    task_id: str = ""
+    error_type: str = "unknown"
+    stack_trace: str = ""
+    version: str = ""
 
     def __init__(self, message: str = "", *, hint: str = "", **fields: Any) -> None:
         super().__init__(message)
@@ -51,6 +57,11 @@ class StreamException(Exception):
         """Return in words what happened, without the hint."""
         return self.message
 
+    @property
+    def description(self) -> str:
+        """What happened, in words."""
+        return self.describe()
+
     def fields(self) -> dict[str, Any]:
         """Return the keyword arguments that make this exception again, as plain JSON values."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
@@ -58,6 +69,11 @@ class StreamException(Exception):
     def to_dict(self) -> dict[str, Any]:
         """Return the class name and the fields, as a trigger event carries them."""
         return {"exception": type(self).__name__, **self.fields()}
+
+    def for_templates(self) -> dict[str, str]:
+        """Return the fields that every exception about Stream has."""
+        names = ("task_id", "error_type", "description", "stack_trace", "version")
+        return {name: getattr(self, name) for name in names}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> StreamException:
@@ -68,6 +84,8 @@ class StreamException(Exception):
 
 class StreamConfigurationError(StreamException, ValueError):
     """The Airflow connection lacks something or holds something that is not allowed."""
+
+    error_type = "configuration"
 
 
 class StreamApiException(StreamException):
@@ -84,6 +102,7 @@ class StreamApiException(StreamException):
     :param raw_response_body: the beginning of the body as it came
     """
 
+    error_type = "api_error"
     status_code: int
     code: int
     exception_fields: dict[str, str]
@@ -135,6 +154,7 @@ class StreamRateLimitException(StreamApiException):
     :param retry_after: seconds until Stream takes requests again; ``None`` where the answer does not say
     """
 
+    error_type = "rate_limit"
     retry_after: float | None
 
     def __init__(self, message: str = "", *, retry_after: float | None = None, **fields: Any) -> None:
@@ -150,7 +170,6 @@ class StreamTransportException(StreamException):
     :param request_sent: whether Stream may have received the request. False only where it certainly did not.
     """
 
-    error_type: str
     request_sent: bool
 
     def __init__(
@@ -171,6 +190,11 @@ class StreamTaskTimeout(StreamTransportException):
     def __init__(self, message: str = "", *, task_ids: Sequence[str], **fields: Any) -> None:
         super().__init__(message, **{"error_type": "timeout", **fields}, task_ids=list(task_ids))
 
+    @property
+    def task_id(self) -> str:  # type: ignore[override]
+        """The first Stream task that was not finished."""
+        return self.task_ids[0] if self.task_ids else ""
+
 
 class StreamTaskException(StreamException):
     """
@@ -184,15 +208,13 @@ class StreamTaskException(StreamException):
     :param version: the version of Stream's backend, or an empty string
     :param task_ids: every Stream task of this wait that failed
     :param failed_items: item -> reason, where Stream names the items
+    :param created_at: when Stream created the Stream task, as Unix time in seconds; ``None`` where not known
     """
 
-    task_id: str
-    error_type: str
-    description: str
-    stack_trace: str
-    version: str
+    description: str = ""
     task_ids: list[str]
     failed_items: dict[str, str]
+    created_at: float | None
 
     def __init__(
         self,
@@ -205,6 +227,7 @@ class StreamTaskException(StreamException):
         version: str = "",
         task_ids: Sequence[str] = (),
         failed_items: Mapping[str, str] | None = None,
+        created_at: float | None = None,
         **fields: Any,
     ) -> None:
         super().__init__(
@@ -216,6 +239,7 @@ class StreamTaskException(StreamException):
             version=version,
             task_ids=list(task_ids) or [task_id],
             failed_items=dict(failed_items or {}),
+            created_at=created_at,
             **fields,
         )
 
@@ -227,6 +251,7 @@ class StreamSubmissionException(StreamException):
     :param batches: the places of the batches in question, counted from 0
     """
 
+    error_type = "submission"
     batches: list[int]
 
     def __init__(self, message: str = "", *, batches: Sequence[int], **fields: Any) -> None:

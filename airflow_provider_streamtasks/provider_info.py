@@ -67,6 +67,9 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "notifications": [
+            "airflow_provider_streamtasks.notifications.chat.StreamChatNotifier",
+        ],
         "connection-types": [
             {
                 "connection-type": "stream",

@@ -128,7 +128,10 @@ class StreamTaskWaiter(BaseOperator):
         try:
             tasks = get_tasks()
         except StreamTaskTimeout as error:
-            raise AirflowSensorTimeout(str(error)) from error
+            timeout = AirflowSensorTimeout(str(error))
+            # A notifier's template names the same fields whatever went wrong, and must find them.
+            vars(timeout).update(error.for_templates(), task_ids=error.task_ids)
+            raise timeout from error
         except AirflowNotFoundException as error:
             # As an AirflowException, soft_fail would turn it into a skip.
             raise StreamConfigurationError(str(error)) from error

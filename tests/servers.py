@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import urllib.request
@@ -63,6 +64,23 @@ def forwarding() -> Iterator[tuple[str, list[str]]]:
 
     with _serving(Handler) as port:
         yield f"http://127.0.0.1:{port}", asked
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """Take what is posted; yield the base URL, and the list of paths with the JSON that came there."""
+    posted: list[tuple[str, Any]] = []
+
+    class Handler(_Silent):
+        def do_POST(self) -> None:
+            posted.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+    with _serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}", posted
 
 
 def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2)) -> Path:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"aiohttp", "requests", "jwt", "tenacity", "yarl"}
 NEEDED_BY_A_DAG = [
     "airflow_provider_streamtasks.hooks.stream",
+    "airflow_provider_streamtasks.notifications.chat",
     "airflow_provider_streamtasks.operators.chat",
     "airflow_provider_streamtasks.sensors.task",
     "airflow_provider_streamtasks.transfers.export",

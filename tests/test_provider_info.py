@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -135,6 +136,16 @@ def test_urls_keep_their_signatures_unless_the_configuration_says_otherwise(
     assert configuration.redact_result_urls() is False
     monkeypatch.setenv("AIRFLOW__STREAMTASKS__REDACT_RESULT_URLS", "True")
     assert configuration.redact_result_urls() is True
+
+
+def test_it_lists_every_notifier(providers: ProvidersManager) -> None:
+    present = {
+        f"airflow_provider_streamtasks.notifications.{path.stem}.{name}"
+        for path in (PACKAGE / "notifications").glob("*.py")
+        for name in re.findall(r"class (Stream\w+Notifier)", path.read_text())
+    }
+    assert set(INFO["notifications"]) == present
+    assert present <= set(providers.notification)
 
 
 def test_it_lists_every_transfer() -> None:

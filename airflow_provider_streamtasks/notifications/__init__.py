@@ -1,0 +1,1 @@
+"""Notifications: what a person gets to read when an Airflow task about Stream fails."""

@@ -1,0 +1,93 @@
+"""What to do about an error of Stream's: the sentence of an alert that a person acts on."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamConfigurationError,
+    StreamException,
+    StreamRateLimitException,
+    StreamSubmissionException,
+    StreamTaskException,
+    StreamTaskTimeout,
+    StreamTransportException,
+)
+from airflow_provider_streamtasks.protocol.errors import is_passing
+
+READ_THE_LOG = "Read the log. When the cause is gone, clear this Airflow task."
+
+
+def advice(error: StreamException, *, submits: bool) -> str:
+    """
+    Return what to do about an error.
+
+    :param error: what went wrong at Stream; its own ``hint`` comes first
+    :param submits: whether clearing the Airflow task submits to Stream, rather than only waits once more
+    """
+    return error.hint or _advice(error, submits)
+
+
+@singledispatch
+def _advice(error: StreamException, submits: bool) -> str:
+    return READ_THE_LOG
+
+
+@_advice.register
+def _(error: StreamConfigurationError, submits: bool) -> str:
+    return "Correct the Airflow connection, then clear this Airflow task."
+
+
+@_advice.register
+def _(error: StreamTaskException, submits: bool) -> str:
+    if error.error_type == "partial_failure":
+        return (
+            "Stream did the rest. The XCom failed_items of this Airflow task has every item with its reason: "
+            "submit those again when the reasons are gone."
+        )
+    again = "Clear this Airflow task" if submits else "Clear the Airflow task that submitted it"
+    return (
+        f"A failed Stream task stays failed. {again} to submit it anew, or ask Stream's support about its id."
+    )
+
+
+@_advice.register
+def _(error: StreamTaskTimeout, submits: bool) -> str:
+    if submits:
+        return (
+            "Do not clear this Airflow task, which would submit it again: let a StreamTaskSensor wait for "
+            "the Stream task. Raise wait_timeout for the next run."
+        )
+    return (
+        "Clear this Airflow task to wait once more, which submits nothing. Raise its timeout if Stream needs "
+        "this long every time."
+    )
+
+
+@_advice.register
+def _(error: StreamSubmissionException, submits: bool) -> str:
+    return "Look at Stream what was done before you submit anything again."
+
+
+@_advice.register
+def _(error: StreamRateLimitException, submits: bool) -> str:
+    pause = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
+    return (
+        f"The budget of this endpoint is used up: wait {pause}, then clear this Airflow task. If it happens "
+        "often, spread the DAGs over time."
+    )
+
+
+@_advice.register
+def _(error: StreamApiException, submits: bool) -> str:
+    if is_passing(error):
+        return "Stream has trouble: see https://status.getstream.io, and clear this Airflow task afterwards."
+    if error.status_code == 404:
+        return "Check the id, and that the Airflow connection leads to the app that it belongs to."
+    return "Stream will refuse this request every time: correct what it names, then clear this Airflow task."
+
+
+@_advice.register
+def _(error: StreamTransportException, submits: bool) -> str:
+    return "Check the way from Airflow to Stream (network, proxy, DNS), then clear this Airflow task."

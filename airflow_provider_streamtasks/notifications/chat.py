@@ -1,0 +1,91 @@
+"""``StreamChatNotifier``: alerts as messages in a channel of Stream Chat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+from airflow.sdk import BaseNotifier
+from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+from airflow_provider_streamtasks.arguments import check_text, is_rendered
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.notifications.alerts import alert_text
+from airflow_provider_streamtasks.protocol.messages import CHANNEL
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StreamChatNotifier(BaseNotifier):
+    """
+    Post an alert as a message into a channel of Stream Chat.
+
+    The channel and the user who says it must exist: a notifier that made them would turn a slip of the pen
+    into a channel that nobody reads. A message is posted once, however often it had to be sent.
+
+    :param channel: the channel's cid, such as ``messaging:alerts`` (templated)
+    :param text: the message (templated). Default: :func:`~.alerts.alert_text`.
+    :param user_id: the id of the user at Stream who says it (templated)
+    :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
+    :param kwargs: ``context``, which Airflow passes to the asynchronous callback of a deadline
+    :raises StreamException: if Stream does not take the message
+    """
+
+    template_fields: Sequence[str] = ("channel", "text", "user_id", "stream_conn_id")
+
+    def __init__(
+        self,
+        *,
+        channel: str,
+        text: str | None = None,
+        user_id: str = "airflow",
+        stream_conn_id: str = StreamHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.channel = CHANNEL.check("channel", channel) if is_rendered(channel) else channel
+        self.text = text if text is None else check_text("text", text)
+        self.user_id = check_text("user_id", user_id)
+        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
+
+    def notify(self, context: Context) -> None:
+        """Post the message."""
+        hook = StreamHook(self.stream_conn_id)
+        try:
+            hook.get_conn()  # from here on its secrets are masked
+            hook.send_message(**self._message(context))
+        finally:
+            hook.close()
+
+    async def async_notify(self, context: Context) -> None:
+        """Post the message from an event loop."""
+        hook = StreamHook(self.stream_conn_id)
+        try:
+            await hook.aget_conn()
+            await hook.asend_message(**self._message(context))
+        finally:
+            await hook.aclose()
+
+    def __call__(self, *args: Any) -> None:
+        """Post the message, as a callback."""
+        # Airflow renders templates in place, and one notifier often serves several Airflow tasks.
+        BaseNotifier.__call__(copy(self), *args)
+
+    def _message(self, context: Context) -> dict[str, str]:
+        text = str(redact(alert_text(context) if self.text is None else self.text))
+        return {
+            "cid": self.channel,
+            "text": text,
+            "user_id": self.user_id,
+            "message_id": _message_id({**context}, self.channel, text),
+        }
+
+
+def _message_id(context: Mapping[str, Any], channel: str, text: str) -> str:
+    """Return the same id for the same alert, so that a callback that runs twice posts once."""
+    ti, deadline = context.get("ti"), context.get("deadline") or {}
+    about = [getattr(ti, name, None) for name in ("dag_id", "task_id", "map_index", "try_number")]
+    return str(uuid5(NAMESPACE_URL, repr((channel, context.get("run_id"), *about, deadline.get("id"), text))))
