@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamOperator
@@ -27,6 +28,8 @@ class StreamDeleteChannelsOperator(StreamOperator):
         that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100
         are a batch.
     :param hard_delete: whether to destroy them (default: False, as at Stream)
+    :param skip_truncate: whether a soft delete keeps the history, so that a channel made anew with the same
+        cid has it again; for distinct channels only, and not with ``hard_delete`` (Stream's default: False)
     """
 
     stream_operation = DELETE_CHANNELS
@@ -38,11 +41,13 @@ class StreamDeleteChannelsOperator(StreamOperator):
         *,
         cids: ItemsArgument,
         hard_delete: bool = False,
+        skip_truncate: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cids = item_source(cids)
         self.hard_delete = hard_delete
+        self.skip_truncate = skip_truncate
         self.check_known()
 
 
@@ -101,12 +106,17 @@ class StreamChannelBatchUpdateOperator(StreamOperator):
 
     Channels that could not be changed are failed items: Stream calls the whole completed all the same.
 
-    :param operation: what to do: ``addMembers``, ``removeMembers``, ``inviteMembers``, ``invites``,
-        ``assignRoles``, ``addModerators``, ``demoteModerators``, ``hide``, ``show``, ``archive``,
-        ``unarchive`` or ``updateData``
+    :param operation: what to do: ``addMembers``, ``addMembersHideHistory``, ``removeMembers``,
+        ``inviteMembers``, ``invites``, ``assignRoles``, ``addModerators``, ``demoteModerators``, ``hide``,
+        ``show``, ``archive``, ``unarchive`` or ``updateData``
     :param filter: which channels: ``cids`` or ``types``, each with ``$eq`` or ``$in``
     :param members: at most 100 members, each with ``user_id`` and perhaps ``channel_role``
-    :param data: the data to set, for ``updateData``
+    :param hide_history_before: for ``addMembersHideHistory``, which needs it: the messages before this time
+        (``datetime`` or RFC 3339, in the past) stay hidden from the members that are added
+    :param data: the data to set, for ``updateData``; ``custom`` in it replaces all custom data
+    :param custom_set: custom data to set, for ``updateData``: dotted path to value. The rest of the custom
+        data stays as it is.
+    :param custom_unset: dotted paths of custom data to remove, for ``updateData``
     """
 
     stream_operation = CHANNEL_BATCH_UPDATE
@@ -119,12 +129,18 @@ class StreamChannelBatchUpdateOperator(StreamOperator):
         operation: str,
         filter: Mapping[str, Any],
         members: Sequence[Mapping[str, Any]] | None = None,
+        hide_history_before: datetime | str | None = None,
         data: Mapping[str, Any] | None = None,
+        custom_set: Mapping[str, Any] | None = None,
+        custom_unset: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.operation = operation
         self.filter = filter
         self.members = members
+        self.hide_history_before = hide_history_before
         self.data = data
+        self.custom_set = custom_set
+        self.custom_unset = custom_unset
         self.check_known()

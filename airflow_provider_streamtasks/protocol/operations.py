@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     Flag,
     Items,
     ListOf,
+    Moment,
     Object,
     Segment,
     Text,
@@ -210,6 +211,27 @@ def _csv_export(values: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _kept_history(values: Mapping[str, Any]) -> str | None:
+    if values.get("skip_truncate") and values.get("hard_delete"):
+        return "skip_truncate is True: hard_delete must not be True"
+    return None
+
+
+def _batch_update(values: Mapping[str, Any]) -> str | None:
+    operation = values.get("operation")
+    if (operation == "addMembersHideHistory") != ("hide_history_before" in values):
+        return (
+            f"operation is {operation!r}: hide_history_before must be given with 'addMembersHideHistory', "
+            "and with nothing else"
+        )
+    for name in ("custom_set", "custom_unset"):
+        if name in values and operation != "updateData":
+            return f"{name} is given: operation must be 'updateData'"
+        if name in values and "custom" in values.get("data", {}):
+            return f"{name} is given: data must not hold 'custom'"
+    return _filter_fields(values)
+
+
 def _filter_fields(values: Mapping[str, Any]) -> str | None:
     if not values.get("filter", True):
         return "filter is empty: cids or types are needed"
@@ -242,7 +264,8 @@ DELETE_CHANNELS = Operation(
     method="POST",
     path="/api/v2/chat/channels/delete",
     items=Items("cids", 100, _CID),
-    body={"hard_delete": Flag()},
+    body={"hard_delete": Flag(), "skip_truncate": Flag()},
+    rule=_kept_history,
 )
 """Stream docs: deleting channels. A soft delete is done at once and needs no Stream task."""
 
@@ -272,16 +295,20 @@ CHANNEL_BATCH_UPDATE = Operation(
     body={
         "operation": Choice(
             (
-                "addMembers", "removeMembers", "inviteMembers", "invites", "assignRoles", "addModerators",
-                "demoteModerators", "hide", "show", "archive", "unarchive", "updateData",
+                "addMembers", "addMembersHideHistory", "removeMembers", "inviteMembers", "invites",
+                "assignRoles", "addModerators", "demoteModerators", "hide", "show", "archive", "unarchive",
+                "updateData",
             )
         ),
         "filter": Object(),
         "members": ListOf(_MEMBER, cap=100),
+        "hide_history_before": Moment(),
         "data": Object(),
+        "custom_set": Object(),
+        "custom_unset": ListOf(Text()),
     },
     required=("operation", "filter"),
-    rule=_filter_fields,
+    rule=_batch_update,
 )  # fmt: skip
 """Stream docs: batch updates of channels."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -28,8 +30,10 @@ from airflow_provider_streamtasks.protocol.operations import (
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.wire import Request
 from tests import json_values
+from tests.fuzzing import fuzz
 
 BATCH_UPDATE = {"operation": "hide", "filter": {"cids": {"$in": ["messaging:a"]}}}
+UPDATE_DATA = {**BATCH_UPDATE, "operation": "updateData"}
 
 
 # -- the table ---------------------------------------------------------------------------------------------
@@ -244,6 +248,7 @@ def test_a_condition_that_stream_knows_is_taken(filter_: dict[str, Any]) -> None
 
 PURGE = "purge_user_activities is True: hard_delete must be True too"
 WHOLE = "user is 'hard': messages and conversations must be 'hard' too"
+HISTORY = "hide_history_before must be given with 'addMembersHideHistory', and with nothing else"
 TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
     (DELETE_USERS, {"user": "hard"}, WHOLE),
     (DELETE_USERS, {"user": "hard", "messages": "hard"}, WHOLE),
@@ -265,6 +270,36 @@ TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
     (EXPORT_CHANNELS, {"include_fields": ["cid"]}, "include_fields is given: format must be 'csv'"),
     (EXPORT_CHANNELS, {"format": "csv", "version": "v2", "include_fields": ["cid"]}, None),
     (EXPORT_CHANNELS, {"format": "json", "export_users": True}, None),
+    (DELETE_CHANNELS, {"skip_truncate": True}, None),
+    (DELETE_CHANNELS, {"skip_truncate": False, "hard_delete": True}, None),
+    (
+        DELETE_CHANNELS,
+        {"skip_truncate": True, "hard_delete": True},
+        "skip_truncate is True: hard_delete must not be True",
+    ),
+    (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "operation": "addMembersHideHistory"}, HISTORY),
+    (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "hide_history_before": "2026-01-01T00:00:00Z"}, HISTORY),
+    (
+        CHANNEL_BATCH_UPDATE,
+        {
+            **BATCH_UPDATE,
+            "operation": "addMembersHideHistory",
+            "hide_history_before": "2026-01-01T00:00:00Z",
+        },
+        None,
+    ),
+    (
+        CHANNEL_BATCH_UPDATE,
+        {**BATCH_UPDATE, "custom_set": {"a": 1}},
+        "custom_set is given: operation must be 'updateData'",
+    ),
+    (CHANNEL_BATCH_UPDATE, {**UPDATE_DATA, "custom_set": {"a.b": 1}, "custom_unset": ["c"]}, None),
+    (
+        CHANNEL_BATCH_UPDATE,
+        {**UPDATE_DATA, "custom_unset": ["c"], "data": {"custom": {}}},
+        "custom_unset is given: data must not hold 'custom'",
+    ),
+    (CHANNEL_BATCH_UPDATE, {**UPDATE_DATA, "custom_unset": ["c"], "data": {"frozen": True}}, None),
 ]
 
 
@@ -290,15 +325,41 @@ def test_what_no_template_will_give_is_judged_beside_what_one_will() -> None:
         DELETE_USERS.check({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
 
 
-@given(row=st.sampled_from(list(CATALOGUE.values())), data=st.data())
-def test_whatever_the_options_are_they_are_taken_or_refused(row: Operation, data: st.DataObject) -> None:
-    names = st.sampled_from([*row.options, "other"])
-    options = data.draw(st.dictionaries(names, json_values.anything, max_size=4))
+GOOD = (True, "hard", "soft", "messaging:a", "v2", "csv", "hide", ["a"], {"cids": {"$in": ["a"]}}, 1)
+
+
+def something_like_a_submission(dice: json_values.Dice) -> tuple[Operation, dict[str, Any], list[Any]]:
+    row = dice.of(tuple(CATALOGUE.values()))
+    names = (*row.options, "other")
+    options = {dice.of(names): dice.of(GOOD) if dice.roll(2) else dice.value() for _ in range(dice.roll(5))}
+    return row, options, [dice.of(GOOD) if dice.roll(3) else dice.value() for _ in range(dice.roll(4))]
+
+
+@fuzz(json_values.rolled(something_like_a_submission))
+def test_whatever_is_given_is_a_request_or_refused(
+    submission: tuple[Operation, dict[str, Any], list[Any]],
+) -> None:
+    row, options, items = submission
+    with suppress(ValueError):
+        request = row.request(items, options)
+        assert as_it_is_sent(request.json)
+        assert request.path.isascii()
+        assert all(isinstance(text, str) for text in request.query.values())
+
+
+def as_it_is_sent(body: Any) -> str:
     try:
-        checked = row.check(options)
-    except ValueError:
-        return
-    assert set(checked) <= set(options)
+        return json.dumps(body, allow_nan=False)
+    except ValueError as error:
+        raise AssertionError(f"{body} cannot be sent") from error
+
+
+@fuzz(json_values.rolled(lambda dice: (dice.of(tuple(CATALOGUE.values())), dice.object())))
+def test_whatever_is_answered_to_a_submission_is_read(answer: tuple[Operation, dict[str, Any]]) -> None:
+    row, body = answer
+    submission = row.read(body, None)
+    assert submission.task_id is None or isinstance(submission.task_id, str)
+    assert submission.result is None or isinstance(submission.result, dict)
 
 
 # -- operations that the catalogue does not have -----------------------------------------------------------
