@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from math import log10
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_streamtasks.protocol.polling import WaitTerms
 from airflow_provider_streamtasks.protocol.schedule import usual_interval
@@ -108,20 +107,20 @@ def table(results: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
-def airflow_table(results: dict[str, Any]) -> list[str]:
-    """Return the rows of the table about a real Airflow."""
-    with_workers, without = results["with_workers"], results["without_workers"]
-    lines = [".. list-table::", "   :header-rows: 1", "", f"   * - {results['sensors']} sensors"]
-    lines += ["     - with workers", "     - without", "     - ratio"]
-    for name, words in (
-        ("cpu_seconds", "CPU"),
-        ("seconds_to_wait", "until all wait"),
-        ("mean_seconds_to_end", "from Stream's completion to the end of an Airflow task, mean"),
-        ("last_seconds_to_end", "the same, the last one"),
-    ):
-        lines += [f"   * - {words}", f"     - {with_workers[name]:.0f} s", f"     - {without[name]:.0f} s"]
-        lines.append(f"     - {with_workers[name] / without[name]:.1f}")
-    return lines
+def hours_table(results: dict[str, dict[str, float]]) -> list[str]:
+    """Return the rows of the table about Stream tasks of an hour."""
+    row = results["shared_poller"]
+    return [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        "   * - polls a Stream task",
+        "     - of those of a look every second",
+        "     - delay mean / p99 / largest",
+        f"   * - {row['polls_per_task']:.0f}",
+        f"     - {row['polls_per_task_ratio']:.3f}",
+        f"     - {row['delay_mean']:.1f} s / {row['delay_p99']:.1f} s / {row['delay_max']:.1f} s",
+    ]
 
 
 def main() -> None:
@@ -129,10 +128,8 @@ def main() -> None:
     draw(HERE / "waiting.svg")
     measured = HERE / "benchmarks.json"
     for name, results in json.loads(measured.read_text()).items() if measured.exists() else ():
-        (HERE / f"waiting_{name}.inc").write_text("\n".join(table(results)) + "\n")
-    if (real := HERE / "benchmarks_airflow.json").exists():
-        rows = airflow_table(json.loads(real.read_text()))
-        (HERE / "waiting_airflow.inc").write_text("\n".join(rows) + "\n")
+        rows = hours_table(results) if name == "hours" else table(results)
+        (HERE / f"waiting_{name}.inc").write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from airflow_provider_streamtasks.hooks.over_requests import (
     CONNECT_TIMEOUT,
     certificate_authorities,
     no_answer,
+    without,
 )
+from airflow_provider_streamtasks.hooks.time_limit import TimeLimit
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
 
@@ -26,11 +28,14 @@ class AiohttpTransport:
 
     :param connection: where to, as whom, and how long an answer may take
     :param session: made by :meth:`open`
+    :param token: the signed token, which the session sends
     """
 
-    def __init__(self, connection: StreamConnection, session: aiohttp.ClientSession) -> None:
+    def __init__(self, connection: StreamConnection, session: aiohttp.ClientSession, token: str) -> None:
         self.connection = connection
         self._session = session
+        self._token = token
+        self._limit = TimeLimit(connection.request_timeout)
         self._key = quote(connection.credentials.api_key, safe="")
 
     @classmethod
@@ -43,13 +48,13 @@ class AiohttpTransport:
             connector=aiohttp.TCPConnector(limit=64, ssl=tls),
             headers=connection.credentials.headers(token),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # One clock for the whole request: a second one, for each read, would cost as much as its parsing.
-            timeout=aiohttp.ClientTimeout(total=connection.request_timeout, sock_connect=CONNECT_TIMEOUT),
+            # The time of the whole request is limited in `send`.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             auto_decompress=False,
             # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
             proxy=select_proxy(base_url, get_environ_proxies(base_url)),
         )
-        return cls(connection, session)
+        return cls(connection, session, token)
 
     async def send(self, request: Request) -> Response:
         """
@@ -61,11 +66,13 @@ class AiohttpTransport:
         if request.query:
             url = f"{url}&{urlencode(request.query)}"
         try:
-            async with self._session.request(
-                request.method, URL(url, encoded=True), json=request.json, allow_redirects=False
-            ) as answer:
-                # Its headers find a name in whatever case.
-                return Response(answer.status, answer.headers, await _read(answer.content))
+            with self._limit:
+                async with self._session.request(
+                    request.method, URL(url, encoded=True), json=request.json, allow_redirects=False
+                ) as answer:
+                    # Its headers find a name in whatever case.
+                    body = without(self._token, await _read(answer.content))
+                    return Response(answer.status, answer.headers, body)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             failure = no_answer(request, self.connection, *_classify(error), error)
         # Raised out here, because the library's error holds the request, and the request holds the token.
@@ -73,6 +80,7 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         """Close the pooled connections."""
+        self._limit.close()
         await self._session.close()
 
 

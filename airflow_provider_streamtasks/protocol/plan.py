@@ -35,12 +35,14 @@ class _Watched:
     """
     One Stream task, and who waits for it.
 
+    :param began: Unix time at which the first of them began to wait
     :param key: when the next look is due, on the plan's clock
     :param under_way: whether a look is
     :param looked_at: Unix time of the last answer that saw it open; ``None`` before the first
     """
 
     waits: list[Wait] = field(default_factory=list)
+    began: float = inf
     key: float = inf
     under_way: bool = False
     looked_at: float | None = None
@@ -81,6 +83,7 @@ class PollPlan:
         self._due: list[tuple[float, str]] = []
         self._deadlines: list[tuple[float, int, Wait]] = []
         self._numbers = count()
+        self._pace = self._interval  # one object for all waits
         self._lag = 0.0  # seconds by which the plan's clock is behind
         self._span = (-inf, 0.0)  # when the stretch was measured, and the lag then
 
@@ -90,13 +93,14 @@ class PollPlan:
 
     def join(self, wait: Wait, now: float) -> None:
         """Begin to look at the Stream tasks of a wait: at once, or in turn where the budget is spent."""
-        wait.interval = self._interval
+        wait.interval = self._pace
         self._waits.add(wait)
         age = now - wait.started_at
         first = 0.0 if self.budget.ready_at(now) <= now else wait.terms.delay(age, wait.interval)
         for task_id in wait.open_task_ids:
             watched = self._watched.setdefault(task_id, _Watched())
             watched.waits.append(wait)
+            watched.began = min(watched.began, wait.started_at)
             self._put(task_id, watched, now + first - self._lag)
         # Whatever it is that ended while nobody looked, it is looked at once.
         heapq.heappush(self._deadlines, (max(now, wait.deadline), next(self._numbers), wait))
@@ -192,7 +196,7 @@ class PollPlan:
 
     def _learn(self, watched: _Watched, task: StreamTask, now: float) -> float | None:
         """Let the schedule learn; return how long a finished Stream task has been finished."""
-        began = min(wait.started_at for wait in watched.waits)
+        began = watched.began
         before = began if watched.looked_at is None else watched.looked_at
         if not task.finished:
             self.schedule.saw_open(max(0.0, before - began), max(0.0, now - began))

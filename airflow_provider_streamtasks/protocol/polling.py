@@ -62,22 +62,20 @@ class WaitTerms:
         """
         return max(self.poll_interval, min(self.max_wait, interval(age)))
 
+    def spread(self, delay: float, part: float) -> float:
+        """
+        Return a delay up to a tenth shorter or longer, so that not all look in the same moment.
+
+        It is never longer than allowed: what is due after ``max_wait`` comes up to a tenth sooner.
+
+        :param part: where it lies between the shortest and the longest, from 0 to 1
+        """
+        shortest, longest = 0.9 * delay, min(1.1 * delay, max(self.poll_interval, self.max_wait))
+        return shortest + part * (longest - shortest)
+
     def delay_after_errors(self, count: int, age: float) -> float:
         """Return the seconds until the next look after ``count`` errors in a row."""
         return max(self.delay(age), min(self.max_wait, self.poll_interval * 2.0 ** min(count, 30)))
-
-
-@dataclass(slots=True)
-class _Open:
-    """
-    A Stream task that is not known to be finished.
-
-    :param due: Unix time of the next look; infinite while one is under way
-    :param errors: errors in a row
-    """
-
-    due: float
-    errors: int = 0
 
 
 class Wait:
@@ -92,18 +90,19 @@ class Wait:
     :param terms: for how long to wait, and how often to look
     :param started_at: Unix time at which the wait began, maybe in another process
     :param errors_since: Unix time since when there were only errors, where another process has seen them
+    :ivar polls: answers taken in by this process, errors included
     """
 
     __slots__ = (
-        "_expired",
-        "_finished",
-        "_looks",
+        "_closed",
+        "_due",
+        "_errors",
         "_milestone",
-        "_open",
         "_strange_statuses",
         "error",
         "errors_since",
         "interval",
+        "polls",
         "started_at",
         "task_ids",
         "terms",
@@ -117,17 +116,19 @@ class Wait:
         *,
         errors_since: float | None = None,
     ) -> None:
-        self.task_ids = list(task_ids)
+        self.task_ids = tuple(task_ids)
         self.terms = terms
         self.started_at = started_at
         self.errors_since = errors_since
         self.error: StreamException | None = None
         self.interval: Callable[[float], float] = usual_interval
-        self._open = {task_id: _Open(started_at) for task_id in self.task_ids}
-        self._looks = 0
+        self.polls = 0
+        # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
+        # Of those not known to be finished: Unix time of the next look, infinite while one is under way.
+        self._due = dict.fromkeys(self.task_ids, started_at)
+        self._errors: dict[str, int] = {}  # errors in a row, of those that have any
         self._milestone = FIRST_MILESTONE
-        self._finished: dict[str, StreamTask] = {}
-        self._expired: list[str] = []
+        self._closed: dict[str, StreamTask | None] = {}  # finished, or given up after the deadline: None
         self._strange_statuses: tuple[str, ...] = ()
 
     @property
@@ -138,46 +139,45 @@ class Wait:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to wait for."""
-        return self.outcome is not None
+        return not self._due or self.error is not None
 
     @property
     def outcome(self) -> Outcome | None:
         """How the wait ended; ``None`` while it goes on."""
+        if not self.over:
+            return None
         if self.error is not None:
             return Outcome.ERROR
-        if self._open:
-            return None
-        if any(task.failed for task in self._finished.values()):
+        if any(task.failed for task in self._closed.values() if task):
             return Outcome.FAILED
-        return Outcome.TIMED_OUT if self._expired else Outcome.COMPLETED
+        return Outcome.TIMED_OUT if None in self._closed.values() else Outcome.COMPLETED
 
     @property
     def open_task_ids(self) -> list[str]:
         """The Stream tasks that are not known to be finished."""
-        return [*self._open, *self._expired]
+        return [*self._due, *(task_id for task_id, task in self._closed.items() if task is None)]
 
     def due_at(self, task_id: str) -> float:
         """Return the Unix time of the next look at a Stream task; infinite if there is none to come."""
-        return self._open[task_id].due if task_id in self._open and self.error is None else inf
+        return self._due.get(task_id, inf) if self.error is None else inf
 
     def due(self, now: float) -> list[str]:
         """Return the Stream tasks to look at now, and count them as looked at."""
-        looks = [task_id for task_id, open_ in self._open.items() if open_.due <= now]
+        looks = [task_id for task_id, due in self._due.items() if due <= now]
         looks.sort(key=self.due_at)
-        for task_id in looks:
-            self._open[task_id].due = inf
+        self._due.update(dict.fromkeys(looks, inf))
         return looks
 
     def pause(self, now: float) -> float:
         """Return the seconds until something is due; never past the deadline, and 0 when the wait is over."""
-        due = inf if self.over else min(open_.due for open_ in self._open.values())
+        due = inf if self.over else min(self._due.values())
         return 0.0 if due == inf else max(0.0, due - now)
 
     def expire(self, now: float) -> None:
         """Give up what is not finished although the deadline has passed, without a last look."""
         if now >= self.deadline:
-            self._expired += self._open
-            self._open.clear()
+            self._closed.update(dict.fromkeys(self._due))
+            self._due.clear()
 
     def observe(self, task_id: str, answer: StreamTask | StreamException, now: float) -> str | None:
         """
@@ -187,15 +187,16 @@ class Wait:
         :param now: Unix time of the answer
         :return: what deserves a line in the log, or ``None``
         """
-        if task_id not in self._open:
+        if task_id not in self._due:
             return None
+        self.polls += 1
         note, pause = None, 0.0
         if isinstance(answer, StreamTask):
             self.errors_since = None
-            self._open[task_id].errors = 0
+            self._errors.pop(task_id, None)
             if answer.finished:
-                del self._open[task_id]
-                self._finished[task_id] = answer
+                del self._due[task_id]
+                self._closed[task_id] = answer
                 return describe_failure(answer) if answer.failed else None
             delay = self.terms.delay(now - self.started_at, self.interval)
             if (remark := answer.remark) and answer.status not in self._strange_statuses:
@@ -232,33 +233,34 @@ class Wait:
         """
         if self.error is not None:
             raise self.error
-        finished = [self._finished[task_id] for task_id in self.task_ids if task_id in self._finished]
+        finished = [task for task_id in self.task_ids if (task := self._closed.get(task_id))]
         return conclude(finished, self.open_task_ids, self.terms.timeout)
 
     def _after_error(self, task_id: str, error: StreamException, now: float) -> tuple[float, str | None]:
         if self.errors_since is None:
             self.errors_since = now
-        self._open[task_id].errors += 1
+        count = self._errors[task_id] = self._errors.get(task_id, 0) + 1
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
-        delay = self.terms.delay_after_errors(self._open[task_id].errors, now - self.started_at)
-        first = self._open[task_id].errors == 1
-        return delay, f"Looking at Stream task {task_id} failed, waiting on: {error}" if first else None
+        delay = self.terms.delay_after_errors(count, now - self.started_at)
+        note = f"Looking at Stream task {task_id} failed, waiting on: {error}" if count == 1 else None
+        return delay, note
 
     def _look_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
         if now >= self.deadline:
-            del self._open[task_id]
-            self._expired.append(task_id)
+            del self._due[task_id]
+            self._closed[task_id] = None
             return
-        # Whoever was sent away comes back spread out, not all in the same moment.
         spread = self._spread(task_id)
-        delay = max(delay * (0.9 + 0.2 * spread), pause + spread * min(10.0, pause))
-        self._open[task_id].due = min(now + delay, self.deadline)
+        delay = self.terms.spread(delay, spread)
+        if pause:
+            # Whoever was sent away comes back spread out, not all in the same moment.
+            delay = max(delay, pause + spread * min(10.0, pause))
+        self._due[task_id] = min(now + delay, self.deadline)
 
     def _spread(self, task_id: str) -> float:
-        # From 0 to 1, other for each Stream task and look, and the same again when a test runs again.
-        self._looks += 1
-        return crc32(f"{task_id} {self._looks}".encode()) / 2**32
+        # From 0 to 1, other for each Stream task and poll, and the same again when a test runs again.
+        return crc32(f"{task_id} {self.polls}".encode()) / 2**32
 
 
 def conclude(finished: list[StreamTask], open_task_ids: Sequence[str], seconds: float) -> list[StreamTask]:
@@ -297,6 +299,7 @@ def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> Stre
         stack_trace=error.stack_trace,
         version=error.version,
         task_ids=[task.task_id for task in tasks],
+        created_at=first.created_at,
     )
 
 

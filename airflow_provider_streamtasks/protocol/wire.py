@@ -56,7 +56,9 @@ class Response:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        return value if isinstance(value, dict) and not _too_deep(value) else None
+        # Few brackets cannot nest deeply, which is all there is to say of most answers.
+        many = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH
+        return value if isinstance(value, dict) and not (many and _too_deep(value)) else None
 
 
 def _too_deep(value: Any) -> bool:
@@ -83,7 +85,15 @@ def fill(path: str, **parameters: str) -> str:
 
     :raises ValueError: for a parameter that no encoding keeps in its place: an empty one, ``.`` and ``..``
     """
-    for name, value in parameters.items():
-        if value in ("", ".", ".."):
-            raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")
-    return path.format(**{name: quote(value, safe="") for name, value in parameters.items()})
+    return path.format(**{name: _segment(name, value) for name, value in parameters.items()})
+
+
+def _segment(name: str, value: str) -> str:
+    try:
+        segment = quote(value, safe="")
+    except UnicodeEncodeError:
+        # Halves of surrogate pairs, which JSON can bring, stand for no character.
+        segment = ""
+    if segment in ("", ".", ".."):
+        raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")
+    return segment

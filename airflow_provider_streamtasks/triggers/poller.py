@@ -26,8 +26,11 @@ from airflow_provider_streamtasks.triggers.metrics import PollMetrics
 GRAIN = 0.05
 """Seconds between two looks into the plan at least: what goes out together costs a third less."""
 
+Line = tuple[int, str]
+"""A line for the log of whoever waits: a level of :mod:`logging`, and a text."""
+
 Tell = Callable[[int, str], None]
-"""Takes a level of :mod:`logging` and a line for the log of whoever waits."""
+"""Takes both parts of a :data:`Line`."""
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
 _schedules: dict[str, Schedule] = {}
@@ -50,7 +53,19 @@ async def wait_for(stream_conn_id: str, wait: Wait, tell: Tell) -> None:
         poller = pollers[stream_conn_id] = Poller(stream_conn_id)
     poller.users += 1
     try:
-        await poller.wait_for(wait, tell)
+        # First of all, so that a connection that cannot be used is told of here and not by a look.
+        await poller.connect()
+        try:
+            news = poller.listen(wait)
+            if not wait.over:
+                poller.join(wait)
+            while not wait.over:
+                # Told from here, because a trigger's log finds its way by the context in which it is written.
+                for level, line in await news:
+                    tell(level, line)
+                news = poller.listen(wait)
+        finally:
+            poller.leave(wait)
     finally:
         poller.users -= 1
         if not poller.users:
@@ -76,28 +91,36 @@ class Poller:
         self._hook = StreamHook(stream_conn_id)
         self._metrics = PollMetrics(stream_conn_id)
         self._loop = asyncio.get_running_loop()
-        self._ends: dict[Wait, tuple[asyncio.Future[None], Tell]] = {}
+        self._news: dict[Wait, asyncio.Future[list[Line]]] = {}
+        # Empty, because looks belong to no trigger. Whatever is begun in it stays in it.
+        self._context = contextvars.Context()
         self._looks: set[asyncio.Task[None] | None] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def wait_for(self, wait: Wait, tell: Tell) -> None:
-        """Return when a wait is over."""
-        # First of all, so that a connection that cannot be used is told of here and not by a look.
+    async def connect(self) -> None:
+        """
+        Read the Airflow connection, unless somebody has.
+
+        :raises StreamException: if it cannot be used as it is
+        """
         self.budget.share = (await self._hook.aget_conn()).connection.rate_limit_share
-        if wait.over:
-            return
-        ended = self._loop.create_future()
-        # Lines of a trigger's log find their way by the context in which they are written.
-        context = contextvars.copy_context()
-        self._ends[wait] = ended, lambda level, line: context.run(tell, level, line)
+
+    def listen(self, wait: Wait) -> asyncio.Future[list[Line]]:
+        """Return what is done as soon as a wait has lines for the log, or is over."""
+        news = self._news[wait] = self._loop.create_future()
+        return news
+
+    def join(self, wait: Wait) -> None:
+        """Begin to look at what a wait is for."""
         self.plan.join(wait, time.time())
-        self._send()
-        try:
-            await ended
+        self._context.run(self._send)
+
+    def leave(self, wait: Wait) -> None:
+        """Forget a wait, whether it is over or not."""
+        del self._news[wait]
+        self.plan.leave(wait)
+        if wait.over:
             self._metrics.ended(wait)
-        finally:
-            del self._ends[wait]
-            self.plan.leave(wait)
 
     async def close(self) -> None:
         """Give up what is under way, and close the session."""
@@ -114,10 +137,9 @@ class Poller:
         """Send the looks that are due, and come back when there may be more."""
         now = time.time()
         for wait in self.plan.expire(now):
-            self._end(wait)
+            self._tell(wait, None, now)
         while (task_id := self.plan.take(now)) is not None:
-            # In an empty context: a look belongs to no trigger.
-            self._looks.add(contextvars.Context().run(self._loop.create_task, self._look(task_id)))
+            self._looks.add(self._loop.create_task(self._look(task_id)))
         self._come_back(self.plan.pause(now))
 
     def _come_back(self, pause: float) -> None:
@@ -132,35 +154,38 @@ class Poller:
         self._timer = None
         self._send()
 
-    async def _look(self, task_id: str) -> None:
-        try:
-            answer, limit = await self._hook.alook(task_id)
-        except Exception as error:
-            # Whatever it is, nobody may wait for ever because of it.
-            answer, limit = StreamException(f"The wait broke off: {type(error).__name__}: {error}"), None
-        now = time.time()
-        seen = self.plan.saw(task_id, answer, limit, now)
-        self._metrics.polled(answer, seen, self.plan, now)
-        for wait, note in seen.notes:
-            self._tell(wait, note, now)
-            if wait.over:
-                self._end(wait)
+    async def _look(self, first: str) -> None:
+        """Look at a Stream task, and go on with what may be looked at next."""
+        task_id: str | None = first
+        while task_id is not None:
+            try:
+                answer, limit = await self._hook.alook(task_id)
+            except Exception as error:
+                # Whatever it is, nobody may wait for ever because of it.
+                answer, limit = StreamException(f"The wait broke off: {type(error).__name__}: {error}"), None
+            now = time.time()
+            seen = self.plan.saw(task_id, answer, limit, now)
+            self._metrics.polled(answer, seen, self.plan, now)
+            for wait, note in seen.notes:
+                self._tell(wait, note, now)
+            task_id = self.plan.take(now)
+            # Mostly there is nothing else to send at this very moment.
+            pause = self.plan.pause(now)
+            if pause > 0.0:
+                self._come_back(pause)
+            else:
+                self._send()
         self._looks.discard(asyncio.current_task(self._loop))
-        # Mostly there is nothing to send at this very moment.
-        pause = self.plan.pause(now)
-        if pause > 0.0:
-            self._come_back(pause)
-        else:
-            self._send()
 
     def _tell(self, wait: Wait, note: str | None, now: float) -> None:
-        if wait in self._ends:
-            _, tell = self._ends[wait]
-            if note:
-                tell(logging.WARNING, note)
-            if milestone := wait.milestone(now):
-                tell(logging.INFO, milestone)
-
-    def _end(self, wait: Wait) -> None:
-        if wait in self._ends and not self._ends[wait][0].done():
-            self._ends[wait][0].set_result(None)
+        lines: list[Line] = []
+        if note:
+            lines.append((logging.WARNING, note))
+        if milestone := wait.milestone(now):
+            lines.append((logging.INFO, milestone))
+        if lines or wait.over:
+            news = self._news[wait]
+            if not news.done():
+                news.set_result(lines)
+            elif not news.cancelled():
+                news.result().extend(lines)

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_streamtasks import spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude, in_words
@@ -79,6 +80,7 @@ class StreamTaskTrigger(BaseTrigger):
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
         age = time.time() - self.started_at
         self.log.info("The wait ended after %.1f s: %s", age, wait.outcome.value if wait.outcome else None)
+        spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
 
     async def carry_out(self, wait: Wait) -> None:

@@ -17,9 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.protocol.simulation import simulate
+from tests.servers import self_signed
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "benchmarks.json"
 REFERENCE = "shared_session"
+SECTIONS = ["cpu", "tls", "sdk", "many", "mixture", "hours"]
+HOUR_LONG = 200  # Stream tasks
 
 
 @contextmanager
@@ -39,10 +44,15 @@ def serving(*arguments: str) -> Iterator[str]:
         server.wait()
 
 
-def start(way: str, url: str, n: int, kind: str, spread: float) -> subprocess.Popen[str]:
+def start(
+    way: str, url: str, n: int, kind: str, spread: float, certificate: Path | None = None
+) -> subprocess.Popen[str]:
     """Begin one run in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.one_run", way, url, str(n), kind, str(spread)]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | _airflow(), stdout=subprocess.PIPE, text=True)
+    environment = os.environ | _airflow()
+    if certificate:
+        environment["REQUESTS_CA_BUNDLE"] = str(certificate)
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def result(run: subprocess.Popen[str]) -> dict[str, float]:
@@ -54,13 +64,18 @@ def result(run: subprocess.Popen[str]) -> dict[str, float]:
     return measured
 
 
-def interleaved(ways: Sequence[str], rounds: int, n: int, kind: str, spread: float) -> dict[str, Any]:
-    """Run the ways one after the other, several rounds; return for each what its runs measured."""
+def interleaved(
+    ways: Sequence[str], rounds: int, n: int, kind: str, spread: float, certificate: Path | None = None
+) -> dict[str, Any]:
+    """Run the ways one after the other, several rounds; return for each what its runs measured.
+
+    :param certificate: PEM file with key and certificate: over TLS.
+    """
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
-            with serving() as url:
-                runs[way].append(result(start(way, url, n, kind, spread)))
+            with serving(*(["--certificate", str(certificate)] if certificate else [])) as url:
+                runs[way].append(result(start(way, url, n, kind, spread, certificate)))
             print(f"  {kind}, {n:,} waits, round {number + 1}, {way}: {_brief(runs[way][-1])}", flush=True)
     return summary(runs)
 
@@ -75,6 +90,18 @@ def side_by_side(ways: Sequence[str], n: int, kind: str, spread: float) -> dict[
     for way in ways:
         print(f"  {kind}, {n:,} waits, {way}: {_brief(runs[way][0])}", flush=True)
     return summary(runs)
+
+
+def hours() -> dict[str, Any]:
+    """Return what Stream tasks of an hour cost, in virtual time: the plan holds no clock."""
+    counted = simulate(HOUR_LONG, lambda dice: dice.uniform(3000, 4200), spread=600)
+    delays = sorted(counted.delays)
+    polls = counted.polls / HOUR_LONG
+    mean, p50, p99 = sum(delays) / HOUR_LONG, delays[HOUR_LONG // 2], delays[int(0.99 * HOUR_LONG)]
+    row = {"n": HOUR_LONG, "polls_per_task": polls, "polls_per_task_ratio": polls / 3601.0}
+    row |= {"delay_mean": mean, "delay_p50": p50, "delay_p99": p99, "delay_max": delays[-1]}
+    print(f"  {polls:.0f} polls a task, delay {mean:.1f}/{p99:.1f}/{delays[-1]:.1f} s", flush=True)
+    return {"shared_poller": row}
 
 
 def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -94,16 +121,22 @@ def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
 def main() -> None:
     """Run what is asked for, and keep the results of the rest."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=["cpu", "many", "mixture", "sdk"], action="append")
+    parser.add_argument("--only", choices=SECTIONS, action="append")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in options.only or ["cpu", "sdk", "many", "mixture"]:
+    for name in options.only or SECTIONS:
         print(name, flush=True)
         if name == "cpu":
             results[name] = interleaved(
                 ["shared_poller", "every_second", REFERENCE, "by_hand"], options.rounds, 1000, "short", 1.0
             )
+        elif name == "tls":
+            with tempfile.TemporaryDirectory() as folder:
+                ways, certificate = ["shared_poller", "every_second", REFERENCE], self_signed(Path(folder))
+                results[name] = interleaved(ways, options.rounds, 1000, "short", 1.0, certificate)
+        elif name == "hours":
+            results[name] = hours()
         elif name == "sdk":
             results[name] = interleaved(["shared_poller", REFERENCE, "official_sdk"], 1, 100, "short", 1.0)
         elif name == "many":

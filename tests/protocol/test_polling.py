@@ -387,8 +387,8 @@ def test_looks_grow_rarer_with_errors(count: int, delay: float) -> None:
     assert WaitTerms(60, 1, 30).delay_after_errors(count, age=0) == delay
 
 
-def pauses(task_id: str, looks: int = 50) -> list[float]:
-    wait = Wait([task_id], WaitTerms(timeout=CENTURY, poll_interval=10, max_wait=10), START)
+def pauses(task_id: str, looks: int = 50, max_wait: float = 200) -> list[float]:
+    wait = Wait([task_id], WaitTerms(timeout=CENTURY, poll_interval=100, max_wait=max_wait), START)
     now, result = START, []
     for _ in range(looks):
         assert wait.due(now) == [task_id]
@@ -400,8 +400,15 @@ def pauses(task_id: str, looks: int = 50) -> list[float]:
 
 def test_pauses_are_spread_by_a_tenth_and_no_more() -> None:
     spread = pauses("a")
-    assert all(9 <= pause <= 11 for pause in spread)
-    assert max(spread) - min(spread) > 1
+    assert all(90 <= pause <= 110 for pause in spread)
+    assert max(spread) - min(spread) > 15
+
+
+@pytest.mark.parametrize(("max_wait", "longest"), [(100, 100), (104, 104), (30, 100)])
+def test_pauses_are_spread_but_never_longer_than_allowed(max_wait: float, longest: float) -> None:
+    spread = pauses("a", max_wait=max_wait)
+    assert all(90 <= pause <= longest for pause in spread)
+    assert max(spread) - min(spread) > 0.8 * (longest - 90)
 
 
 def test_pauses_are_the_same_when_a_test_runs_again_and_differ_between_stream_tasks() -> None:
