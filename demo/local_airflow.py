@@ -56,6 +56,7 @@ class LocalAirflow(AirflowRest):
     :param home: a new or empty folder that outlives us; a temporary one if None.
     :param keep_home: leave the temporary folder, with its logs, in place.
     :param on_progress: is called with a line of text at every step of the start and the stop.
+    :param components: what to start; the API server must be among them.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class LocalAirflow(AirflowRest):
         home: Path | str | None = None,
         keep_home: bool = False,
         on_progress: Callable[[str], None] | None = None,
+        components: tuple[Component, ...] = COMPONENTS,
     ) -> None:
         port = _free_port()
         super().__init__(f"http://127.0.0.1:{port}")
         self.dags_folder = Path(dags_folder).resolve()
         self.keep_home = keep_home or home is not None
+        self.components = components
         if home is None:
             self.home = Path(tempfile.mkdtemp(prefix="airflow-")).resolve()
         else:
@@ -117,9 +120,9 @@ class LocalAirflow(AirflowRest):
             self._migrate(timeout)
             self._progress(f"database ready after {time.monotonic() - began:.1f} s, starting the components")
             since = datetime.now(timezone.utc)
-            for component in COMPONENTS:
+            for component in self.components:
                 self._spawn(component, *_ARGUMENTS[component])
-            self._wait_until_healthy(COMPONENTS, since, began + timeout)
+            self._wait_until_healthy(self.components, since, began + timeout)
         except BaseException:
             self.stop()
             raise
@@ -248,6 +251,8 @@ def _settings(home: Path, dags_folder: Path, port: int) -> dict[str, str]:
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": "1",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": "1",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # A file that has not changed is not parsed again: on a small machine that alone keeps a core busy.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         # Workers reach the API server, and the sandbox, past any proxy of the environment.
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),

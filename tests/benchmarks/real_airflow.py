@@ -1,30 +1,62 @@
-"""``python -m tests.benchmarks.real_airflow``: many sensors on a real Airflow, with workers and without.
+"""``python -m tests.benchmarks.real_airflow``: many sensors on a real Airflow, in three ways.
 
-All wait; then Stream completes everything at once. Counted are the CPU seconds of all processes of Airflow,
-and the seconds from Stream's completion to the end of the Airflow tasks. Writes
-``docs/benchmarks_airflow.json``.
+``with_workers`` is our sensor with ``start_from_trigger=False, end_from_trigger=False``; ``without_workers``
+is our sensor as it is by default; ``http_sensor`` is ``HttpSensor(deferrable=True)`` of Airflow's HTTP
+provider, every 5 s. That one knows nothing of Stream's status: it ends with the first answer that is not a
+404. So for it alone the sandbox answers 404 until the moment of completion.
+
+All sensors wait; then Stream completes everything at once. Counted are the CPU seconds of all processes of
+Airflow, from the trigger of the DAG run to its end, and the seconds from Stream's completion to the end of
+the Airflow tasks. Each round has an Airflow of its own, which has run one sensor with workers and one without
+before; the order of the ways alternates. Writes ``docs/benchmarks_airflow.json`` and
+``docs/waiting_airflow.inc``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import sqlite3
 import statistics
 import tempfile
 import time
-from datetime import datetime
+from contextlib import closing
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from demo.local_airflow import COMPONENTS, LocalAirflow
-from demo.local_sandbox import local_sandbox
+from demo.local_sandbox import LocalSandbox, local_sandbox
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parents[1] / "docs" / "benchmarks_airflow.json"
-WAYS = ("with_workers", "without_workers")
+DOCS = HERE.parents[1] / "docs"
+WAYS = {
+    "with_workers": "this provider, with workers",
+    "http_sensor": "``HttpSensor``",
+    "without_workers": "this provider",
+}
+ROWS = {
+    "cpu_seconds": ("CPU of all processes of Airflow", "{:.0f} s"),
+    "cpu_seconds_above_idle": ("the same, less what an idle Airflow takes in that time", "{:.0f} s"),
+    "mean_seconds_to_end": ("from Stream's completion to the end of an Airflow task, mean", "{:.1f} s"),
+    "last_seconds_to_end": ("the same, the last one", "{:.1f} s"),
+    "seconds_to_wait": ("from the trigger of the DAG run until all wait", "{:.0f} s"),
+    "polls": ("polls", "{:,.0f}"),
+}
+NOTE = """\
+Seconds are the mean of the rounds; ratios are the lowest and the highest of a round. ``HttpSensor`` is that
+of ``apache-airflow-providers-http`` {version} with ``deferrable=True, poke_interval=5``. It cannot wait for a
+Stream task in earnest: it ends with the first answer that is not a 404, and with ``response_check`` it holds
+a worker. So here the sandbox answers 404 to it until Stream completes everything."""
+IDLE = 20.0
+"""Seconds for which an Airflow with nothing to do is watched."""
+
+_Measured = dict[str, float]
 
 
 def cpu_seconds(airflow: LocalAirflow) -> float:
@@ -40,68 +72,112 @@ def cpu_seconds(airflow: LocalAirflow) -> float:
     return total
 
 
-def until(airflow: LocalAirflow, dag_id: str, run_id: str, state: str, timeout: float = 1200.0) -> list[Any]:
-    """Wait until every Airflow task of a run is in a state, and return them."""
+def ends(airflow: LocalAirflow, run_id: str, state: str, timeout: float = 1200.0) -> list[datetime]:
+    """
+    Wait until every Airflow task of a run is in a state, and return their ends.
+
+    The database is read, and not Airflow asked: that would cost what is measured here.
+    """
     deadline = time.monotonic() + timeout
-    while True:
-        tasks = airflow.task_instances(dag_id, run_id)
-        if all(task["state"] == state for task in tasks):
-            return tasks
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{dag_id}: not all are {state}")
-        time.sleep(1.0)
+    with closing(sqlite3.connect(f"file:{airflow.database}?mode=ro", uri=True, timeout=30)) as database:
+        while time.monotonic() < deadline:
+            tasks = database.execute(
+                "SELECT state, end_date FROM task_instance WHERE run_id = ?", [run_id]
+            ).fetchall()
+            if failed := [task for task in tasks if task[0] == "failed"]:
+                raise SystemExit(f"{len(failed)} Airflow tasks failed")
+            if tasks and all(task[0] == state for task in tasks):
+                return [datetime.fromisoformat(end).replace(tzinfo=timezone.utc) for _, end in tasks if end]
+            time.sleep(0.25)
+    raise SystemExit(f"not all Airflow tasks are {state}")
 
 
-def measure(airflow: LocalAirflow, control: SandboxControl, dag_id: str, ids: list[str]) -> dict[str, float]:
-    """Let the sensors of a DAG wait, and end them all at once."""
+def idle(airflow: LocalAirflow) -> float:
+    """Return the CPU seconds that an idle Airflow takes in a second."""
+    cpu, began = cpu_seconds(airflow), time.monotonic()
+    time.sleep(IDLE)
+    return (cpu_seconds(airflow) - cpu) / (time.monotonic() - began)
+
+
+def let_wait(
+    airflow: LocalAirflow, control: SandboxControl, way: str, ids: list[str]
+) -> tuple[str, _Measured]:
+    """Trigger the DAG of a way; return its run once all of its sensors wait and have looked at Stream."""
     cpu, began = cpu_seconds(airflow), time.time()
-    run_id = airflow.trigger(dag_id)
-    until(airflow, dag_id, run_id, "deferred")
-    waiting = time.time()
+    run_id = airflow.trigger(way)
+    ends(airflow, run_id, "deferred")
+    while not set(ids) <= {entry["path"].rsplit("/", 1)[-1] for entry in control.journal("GetTask")}:
+        time.sleep(0.25)
+    return run_id, {"cpu_seconds": cpu_seconds(airflow) - cpu, "seconds_to_wait": time.time() - began}
+
+
+def let_end(airflow: LocalAirflow, run_id: str, control: SandboxControl, ids: list[str]) -> _Measured:
+    """Complete all Stream tasks of a run."""
+    cpu, began = cpu_seconds(airflow), time.time()
     for stream_task_id in ids:
         control.fate(stream_task_id=stream_task_id)
+    control.clear_faults()
     completed = time.time()
-    tasks = until(airflow, dag_id, run_id, "success")
-    ends = [datetime.fromisoformat(task["end_date"]).timestamp() - completed for task in tasks]
+    delays = [end.timestamp() - completed for end in ends(airflow, run_id, "success")]
     return {
         "cpu_seconds": cpu_seconds(airflow) - cpu,
-        "wall_seconds": time.time() - began,
-        "seconds_to_wait": waiting - began,
-        "mean_seconds_to_end": statistics.mean(ends),
-        "last_seconds_to_end": max(ends),
+        "seconds_to_end": time.time() - began,
+        "mean_seconds_to_end": statistics.mean(delays),
+        "last_seconds_to_end": max(delays),
     }
 
 
-def main() -> None:
-    """Measure both ways on one Airflow, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sensors", type=int, default=200)
-    options = parser.parse_args()
+def measure(airflow: LocalAirflow, control: SandboxControl, way: str, ids: list[str]) -> _Measured:
+    """Let the sensors of a DAG wait, and end them all at once."""
+    requests_before = control.journal()[-1]["number"]
+    if way == "http_sensor":
+        control.fault("api_error", operation="GetTask", status=404, code=16, message="not found")
+    run_id, waiting = let_wait(airflow, control, way, ids)
+    ending = let_end(airflow, run_id, control, ids)
+    return {
+        **waiting,
+        **ending,
+        "cpu_seconds": waiting["cpu_seconds"] + ending["cpu_seconds"],
+        "polls": control.journal()[-1]["number"] - requests_before,
+    }
+
+
+def one_round(ways: list[str], sensors: int) -> dict[str, _Measured]:
+    """Measure the ways, one after the other, on an Airflow and a sandbox of their own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fates = folder / "fates.json"
         fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
         with local_sandbox(folder / "sandbox.log", fates) as sandbox:
             sandbox.control.budget(limit=None)
-            ids = {way: started(sandbox.connection, options.sensors) for way in WAYS}
+            ids = {way: started(sandbox.connection, sensors) for way in ways}
+            ids["warm_up"] = started(sandbox.connection, 1)
+            sandbox.control.fate(stream_task_id=ids["warm_up"][0])
             (folder / "ids.json").write_text(json.dumps(ids))
             env = {
                 "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+                "AIRFLOW_CONN_STREAM_OVER_HTTP": http_connection(sandbox),
                 "BENCHMARK_IDS": str(folder / "ids.json"),
+                "BENCHMARK_API_KEY": sandbox.api_key,
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
             }
             with LocalAirflow(HERE / "dags", env=env, home=folder / "airflow") as airflow:
-                results: dict[str, Any] = {"sensors": options.sensors}
-                for way in WAYS:
-                    results[way] = measure(airflow, sandbox.control, way, ids[way])
-                    print(way, results[way], flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                for way in ways:
+                    airflow.wait_for_dag(way)
+                airflow.wait_for_run("warm_up", airflow.trigger("warm_up"))
+                cpu_per_second = idle(airflow)
+                results = {}
+                for way in ways:
+                    result = measure(airflow, sandbox.control, way, ids[way])
+                    lasted = result["seconds_to_wait"] + result.pop("seconds_to_end")
+                    result["cpu_seconds_above_idle"] = result["cpu_seconds"] - lasted * cpu_per_second
+                    results[way] = result
+                    print(f"  {way}: {_rounded(result)}", flush=True)
+                return results
 
 
 def started(connection: str, count: int) -> list[str]:
     """Start Stream tasks that run until they are told to end; return their ids."""
-    import os
-
     os.environ["AIRFLOW_CONN_STREAM_DEFAULT"] = connection
     from airflow_provider_streamtasks.hooks.stream import StreamHook
     from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
@@ -114,6 +190,54 @@ def started(connection: str, count: int) -> list[str]:
         ids.append(submission.task_id)
     hook.close()
     return ids
+
+
+def http_connection(sandbox: LocalSandbox) -> str:
+    """Return the sandbox as a connection of Airflow's HTTP provider."""
+    token = Credentials(sandbox.api_key, sandbox.api_secret, sandbox.url).token()
+    headers = {"Authorization": token, "stream-auth-type": "jwt"}
+    return json.dumps({"conn_type": "http", "host": sandbox.url, "extra": headers})
+
+
+def table(sensors: int, rounds: list[dict[str, _Measured]]) -> list[str]:
+    """Return the rows of a list-table: the mean of the rounds, and the ratio in each of them."""
+    ways = [way for way in WAYS if way in rounds[0]]
+    others = [way for way in ways if way != "without_workers"]
+    lines = [".. list-table::", "   :header-rows: 1", "", f"   * - {sensors} sensors, {len(rounds)} rounds"]
+    lines += [f"     - {WAYS[way]}" for way in ways]
+    lines += [f"     - {WAYS[way]} ÷ {WAYS['without_workers']}" for way in others]
+    for name, (words, pattern) in ROWS.items():
+        lines.append(f"   * - {words}")
+        lines += [
+            f"     - {pattern.format(statistics.mean(each[way][name] for each in rounds))}" for way in ways
+        ]
+        for way in others:
+            ratios = sorted(each[way][name] / each["without_workers"][name] for each in rounds)
+            lines.append(f"     - {ratios[0]:.1f} to {ratios[-1]:.1f}")
+    return [*lines, "", *NOTE.format(version=version("apache-airflow-providers-http")).splitlines()]
+
+
+def main() -> None:
+    """Measure all ways in several rounds."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.real_airflow", description=__doc__)
+    parser.add_argument("--sensors", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", choices=list(WAYS), action="append", help="measure; write nothing")
+    options = parser.parse_args()
+    ways = options.only or list(WAYS)
+    rounds = []
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", flush=True)
+        rounds.append(one_round(ways[:: -1 if number % 2 else 1], options.sensors))
+    if options.only:
+        return
+    results = {"sensors": options.sensors, "rounds": rounds}
+    (DOCS / "benchmarks_airflow.json").write_text(json.dumps(results, indent=1) + "\n")
+    (DOCS / "waiting_airflow.inc").write_text("\n".join(table(options.sensors, rounds)) + "\n")
+
+
+def _rounded(result: _Measured) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in result.items())
 
 
 if __name__ == "__main__":

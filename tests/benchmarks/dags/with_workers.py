@@ -1,0 +1,24 @@
+"""Sensors that begin and end on a worker, as every deferrable sensor does on an Airflow before 3.3."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+
+IDS = json.loads(Path(os.environ["BENCHMARK_IDS"]).read_text())["with_workers"]
+
+with DAG("with_workers", schedule=None):
+    for number, stream_task_id in enumerate(IDS):
+        StreamTaskSensor(
+            task_id=f"wait_{number}",
+            stream_task_id=stream_task_id,
+            timeout=timedelta(hours=1),
+            start_from_trigger=False,
+            end_from_trigger=False,
+        )
