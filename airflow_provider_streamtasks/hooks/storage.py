@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -112,6 +114,8 @@ class Download:
     :ivar etag: the version of the file; empty where the host gives none by which bytes can be told apart
     :ivar encoding: how the bytes are compressed, such as ``gzip``; mostly empty
     :ivar content_type: what the host takes the file for
+    :ivar checksum: the name of an algorithm of :mod:`hashlib`'s, and the digest of the whole file as the host
+        knows it; ``None`` where the host does not tell, and with a rest
     :ivar host: the host's name, for messages
     """
 
@@ -131,6 +135,7 @@ class Download:
             self.size is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
         )
         self.partial = answer.status_code == 206
+        self.checksum = None if self.partial else _checksum(headers)
         if self.partial:
             # A host that sends a part of another size than the whole says so.
             found = re.fullmatch(
@@ -187,6 +192,22 @@ def _host(url: str, what: str) -> str:
             f"Stream gave {what} that is not https://", status_code=0, unrecoverable=True
         )
     return host
+
+
+def _checksum(headers: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """Return the checksum that Azure (``Content-MD5``), Google (``x-goog-hash``) or S3 sends with a file."""
+    google = dict(
+        part.strip().split("=", 1) for part in headers.get("x-goog-hash", "").split(",") if "=" in part
+    )
+    for algorithm, size, text in (
+        ("sha256", 32, headers.get("x-amz-checksum-sha256")),
+        ("md5", 16, headers.get("Content-MD5") or google.get("md5")),
+    ):
+        with contextlib.suppress(ValueError):  # of several uploaded parts, S3 sends something else here
+            digest = base64.b64decode(text or "", validate=True)
+            if len(digest) == size:
+                return algorithm, digest
+    return None
 
 
 def _number(text: str | None) -> int | None:

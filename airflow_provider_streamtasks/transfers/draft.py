@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-WHOLE_AT_CLOSE = frozenset({"s3", "s3a", "gs", "gcs"})
+WHOLE_AT_CLOSE = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 """
 Schemes of storages where an object appears when its upload is complete, and replaces the old one in that
 moment. There a temporary name would only cost a copy of the whole, and the right to delete.

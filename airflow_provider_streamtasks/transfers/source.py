@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow.sdk.log import mask_secret
@@ -57,6 +58,8 @@ class ExportFile:
         self._hook = hook
         self._url = signed_url(task)
         self._etag = ""
+        self._expected = b""
+        self._digest: Any = _NoDigest()
         name = unquote(urlsplit(self._url).path).rpartition("/")[2]
         endings = re.search(r"(\.[A-Za-z0-9]{1,8}){1,2}\Z", name)
         self.suffix = endings[0] if endings else ""
@@ -80,7 +83,8 @@ class ExportFile:
         A broken download is resumed where the host can tell that the file is still the same one, and begun
         anew where it cannot.
 
-        :raises StreamTransportException: if the host cannot be reached, or breaks off again and again
+        :raises StreamTransportException: if the host cannot be reached, if it breaks off again and again, or
+            if its bytes do not match the checksum that it announces
         :raises StreamApiException: if the host does not hand out the file, not even at a fresh URL
         :raises StreamException: if Stream gives no fresh URL
         """
@@ -91,15 +95,19 @@ class ExportFile:
             try:
                 with download(self._url, place, self._etag) as answer:
                     if not (place and self._continues(answer, place)):
+                        if beginnings >= ATTEMPTS:
+                            break
                         place = 0
                         self._begin(answer)
                         beginnings += 1
                         yield 0, b""
                     for chunk in answer:
+                        self._digest.update(chunk)
                         yield place, chunk
                         place += len(chunk)
                         idle = 0
                 self._check_length(place)
+                self._check_content()
                 return
             except StreamException as error:
                 trouble = error
@@ -110,12 +118,13 @@ class ExportFile:
                 place = 0
             idle += 1
             if idle >= ATTEMPTS or (beginnings >= ATTEMPTS and not place):
-                raise trouble
+                break
             pause = min(15.0, PAUSE * 2 ** (idle - 1)) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
             log.warning("%s. Going on at byte %d in %.1f s", str(trouble).rstrip("."), place, pause)
             time.sleep(pause)
             if status in _EXPIRED:
                 self._url = signed_url(self._hook.get_task(self.task_id))
+        raise trouble
 
     def _begin(self, answer: Download) -> None:
         if answer.partial:
@@ -124,6 +133,8 @@ class ExportFile:
                 status_code=206,
             )
         self._etag, self.size, self.encoding = answer.etag, answer.size, answer.encoding
+        algorithm, self._expected = answer.checksum or (None, b"")
+        self._digest = hashlib.new(algorithm, usedforsecurity=False) if algorithm else _NoDigest()
 
     def _continues(self, answer: Download, place: int) -> bool:
         # Pieces of different files must never be joined, so only what the host proves counts.
@@ -144,6 +155,27 @@ class ExportFile:
         if place > self.size:
             raise StreamApiException(text, status_code=206)
         raise StreamTransportException(text, error_type="connection_reset")
+
+    def _check_content(self) -> None:
+        if self._digest.digest() == self._expected:
+            return
+        self._etag = ""  # nothing of these bytes may be kept
+        raise StreamTransportException(
+            f"The {self._digest.name} of what the storage host sent is not the one that it announced",
+            error_type="corrupted",
+        )
+
+
+class _NoDigest:
+    """Stands for a checksum where the host announces none."""
+
+    name = "none"
+
+    def update(self, data: bytes) -> None:
+        pass
+
+    def digest(self) -> bytes:
+        return b""
 
 
 def signed_url(task: StreamTask) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_streamtasks.transfers.aside import Aside
 from airflow_provider_streamtasks.transfers.draft import Draft
 from airflow_provider_streamtasks.transfers.progress import Progress
 from airflow_provider_streamtasks.transfers.source import ExportFile
@@ -59,11 +61,11 @@ def store(source: ExportFile, path: ObjectStoragePath, *, compress: bool, progre
             if not chunk:  # the file begins
                 open_drafts.close()
                 draft = open_drafts.enter_context(Draft(path, source.size))
-                content = _Content(source, compress)
+                content = open_drafts.enter_context(_Content(source, compress, draft.write))
             else:
-                draft.write(content.take(chunk))
+                content.take(chunk)
                 progress.advance(len(chunk), place + len(chunk), source.size)
-        draft.write(content.end())
+        content.end()
         draft.commit()
     stored = content.as_stored(path)
     write_manifest(path, stored)
@@ -76,13 +78,15 @@ def compare(source: ExportFile, path: ObjectStoragePath, *, compress: bool, prog
 
     :raises StreamException: if the export cannot be read to its end
     """
-    for place, chunk in source.chunks():
-        if not chunk:
-            content = _Content(source, compress)
-        else:
-            content.take(chunk)
-            progress.advance(len(chunk), place + len(chunk), source.size)
-    content.end()
+    with ExitStack() as contents:
+        for place, chunk in source.chunks():
+            if not chunk:
+                contents.close()
+                content = contents.enter_context(_Content(source, compress, lambda data: None))
+            else:
+                content.take(chunk)
+                progress.advance(len(chunk), place + len(chunk), source.size)
+        content.end()
     return content.as_stored(path)
 
 
@@ -145,9 +149,13 @@ def _manifest(path: ObjectStoragePath) -> ObjectStoragePath:
 
 
 class _Content:
-    """The bytes of an export on their way: counted, hashed, and compressed if asked for."""
+    """
+    The bytes of an export on their way: counted, hashed, compressed if asked for, and written.
 
-    def __init__(self, source: ExportFile, compress: bool) -> None:
+    Hashing and writing have a thread each. A context manager, as :class:`~.aside.Aside` is.
+    """
+
+    def __init__(self, source: ExportFile, compress: bool, write: Callable[[bytes], Any]) -> None:
         self._source = source
         # By zlib, not gzip, because that writes the time: the same export must always give the same bytes.
         self._compressor = zlib.compressobj(wbits=31) if compress and source.encoding != "gzip" else None
@@ -155,17 +163,35 @@ class _Content:
         self._count = 0
         self._lines = 0
         self._last = b"\n"
+        self._threads = Aside(self._digest.update), Aside(write)
 
-    def take(self, chunk: bytes) -> bytes:
-        """Return what is to be stored of some more bytes."""
+    def __enter__(self) -> _Content:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for thread in self._threads:
+            thread.__exit__(*error)
+
+    def take(self, chunk: bytes) -> None:
+        """
+        Take some more bytes.
+
+        :raises OSError: if bytes could not be written
+        """
         if self._source.is_json_lines:
             self._lines += chunk.count(b"\n")
             self._last = chunk[-1:]
-        return self._note(self._compressor.compress(chunk) if self._compressor else chunk)
+        self._note(self._compressor.compress(chunk) if self._compressor else chunk)
 
-    def end(self) -> bytes:
-        """Return what is to be stored at the end."""
-        return self._note(self._compressor.flush() if self._compressor else b"")
+    def end(self) -> None:
+        """
+        Wait until everything is written.
+
+        :raises OSError: if bytes could not be written
+        """
+        self._note(self._compressor.flush() if self._compressor else b"")
+        for thread in self._threads:
+            thread.finish()
 
     def as_stored(self, path: ObjectStoragePath) -> StoredFile:
         """Return the file that it has become."""
@@ -177,7 +203,7 @@ class _Content:
             items=self._lines + (self._last != b"\n") if self._source.is_json_lines else None,
         )
 
-    def _note(self, data: bytes) -> bytes:
-        self._digest.update(data)
+    def _note(self, data: bytes) -> None:
         self._count += len(data)
-        return data
+        for thread in self._threads:
+            thread.take(data)

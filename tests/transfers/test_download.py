@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset, AssetAlias
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -287,15 +289,61 @@ def test_what_the_host_compressed_is_stored_as_it_comes(
     assert "as Stream's host sent it: compressed (gzip)" in logs.text
 
 
+def checksum(algorithm: str, content: bytes) -> str:
+    return b64encode(hashlib.new(algorithm, content).digest()).decode()
+
+
+CHECKSUMS: dict[str, Callable[[bytes], dict[str, str | None]]] = {
+    "as Azure does": lambda content: {"Content-MD5": checksum("md5", content)},
+    "as Google does": lambda content: {"x-goog-hash": f"crc32c=AAAAAA==,md5={checksum('md5', content)}"},
+    "as S3 does": lambda content: {"x-amz-checksum-sha256": checksum("sha256", content)},
+}
+
+
+@pytest.mark.parametrize("way", CHECKSUMS)
+def test_the_bytes_match_the_checksum_that_the_host_sends(
+    way: str, export: Export, host: StorageHost, store: Store, logs: Logs, tmp_path: Path
+) -> None:
+    task_id = export(CONTENT)
+    headers = CHECKSUMS[way](CONTENT)
+    host.troubles += [Trouble(headers=headers, body=OTHER), Trouble(headers=headers)]
+    store(task_id)
+    assert host.places == [None, None]
+    assert content_of(tmp_path / "exports") == CONTENT
+    assert "is not the one that it announced" in logs.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-amz-checksum-sha256": f"{checksum('sha256', OTHER)}-3"},
+        {"Content-MD5": "?"},
+        {"x-goog-hash": "crc32c=AAAAAA=="},
+    ],
+)
+def test_what_is_no_checksum_of_the_file_does_not_count(
+    headers: dict[str, str | None], export: Export, host: StorageHost, store: Store, tmp_path: Path
+) -> None:
+    task_id = export(CONTENT)
+    host.troubles += [Trouble(headers=headers)]
+    store(task_id)
+    assert host.places == [None]
+    assert content_of(tmp_path / "exports") == CONTENT
+
+
 def test_nothing_of_the_url_is_left_anywhere(
     export: Export, host: StorageHost, store: Store, run: StoringRun, logs: Logs, tmp_path: Path
 ) -> None:
+    asset, alias = Asset("exports"), AssetAlias("each file")
     task_id = export(CONTENT)
     host.troubles += [Trouble(cut=TENTH), Trouble(status=503)]
-    store(task_id)
+    store(task_id, outlets=[asset, alias])
     written = [path for path in (tmp_path / "exports").iterdir() if path.name.endswith(".json")]
-    everything = [json.dumps(run.xcoms), logs.text, *(path.read_text() for path in written)]
+    events = [run.outlet_events[asset].extra, run.outlet_events[alias].asset_alias_events]
+    everything = [json.dumps(run.xcoms), repr(events), logs.text, *(path.read_text() for path in written)]
     assert written
+    assert task_id in repr(events[0])
+    assert task_id in repr(events[1])
     assert "Going on at byte" in logs.text
     for text in everything:
         assert "Signature" not in text

@@ -1,0 +1,55 @@
+"""Work in another thread, so that reading, checking and writing a file go on at the same time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+WAITING = 16
+"""Chunks that may wait for a thread. They are in memory."""
+
+
+class Aside:
+    """
+    Does something with one chunk after the other, in a thread of its own.
+
+    A context manager: left without :meth:`finish`, it drops what still waits. In either case the thread is
+    at rest when it is left.
+
+    :param act: takes a chunk. It needs no lock: it is called by one thread only.
+    """
+
+    def __init__(self, act: Callable[[bytes], Any]) -> None:
+        self._act = act
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="streamtasks-transfer")
+        self._pending: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> Aside:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def take(self, chunk: bytes) -> None:
+        """
+        Let a chunk wait for its turn, and wait oneself if too many do.
+
+        :raises Exception: what ``act`` raised for an earlier chunk
+        """
+        self._pending.append(self._thread.submit(self._act, chunk))
+        while len(self._pending) > WAITING:
+            self._pending.popleft().result()
+
+    def finish(self) -> None:
+        """
+        Wait until every chunk is done.
+
+        :raises Exception: what ``act`` raised
+        """
+        while self._pending:
+            self._pending.popleft().result()

@@ -1,0 +1,263 @@
+"""``python -m tests.benchmarks.export``: what storing an export costs, side by side with ``curl``.
+
+A file of 2 GiB goes from the sandbox to a disk and to moto's S3 server, over HTTP, in turns: by the operator,
+by ``curl``, and, to S3, by ``curl`` into boto3. Writes ``docs/benchmarks_export.json``, and from it the
+table of the documentation, ``docs/transfers_cost.inc``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_streamtasks.sandbox import SandboxControl
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "benchmarks_export.json"
+TABLE = ROOT / "docs" / "transfers_cost.inc"
+WORDS = {
+    "curl": "``curl`` to the disk",
+    "curl_into_boto3": "``curl`` into boto3 to S3",
+    "provider_to_disk": "this operator to the disk",
+    "provider_to_s3": "this operator to S3",
+}
+KEY, SECRET = "benchmark-key", "benchmark-secret-of-more-than-32-bytes"
+BUCKET = "exports"
+
+Measured = dict[str, float]
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[None]:
+    """Run a server in a process of its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@contextmanager
+def sandbox() -> Iterator[str]:
+    """Run the sandbox; yield its URL."""
+    port = free_port()
+    with serving(
+        "airflow_provider_streamtasks.sandbox",
+        *("--port", str(port), "--api-key", KEY, "--api-secret", SECRET),
+    ):
+        until_it_listens(port)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """Run moto's server with an empty bucket; yield its URL."""
+    import boto3
+
+    port = free_port()
+    with serving("moto.server", "-p", str(port)):
+        until_it_listens(port)
+        boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(Bucket=BUCKET)
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until_it_listens(port: int) -> None:
+    """Wait until a server takes connections."""
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit(f"nothing listens at port {port}")
+
+
+def export(url: str, size: int | None) -> str:
+    """Start an export that completes at once; return the id of the Stream task."""
+    from airflow_provider_streamtasks.hooks.stream import StreamHook
+    from airflow_provider_streamtasks.protocol.operations import EXPORT_CHANNELS
+
+    SandboxControl(url).fate(operation="ExportChannels", pending=0, running=0, bytes=size, times=1)
+    hook = StreamHook()
+    task_id = hook.submit(EXPORT_CHANNELS, ["messaging:general"], version="v2").task_id
+    hook.close()
+    assert task_id
+    return task_id
+
+
+def signed_url(task_id: str) -> str:
+    """Return a fresh URL of the file."""
+    from airflow_provider_streamtasks.hooks.stream import StreamHook
+
+    hook = StreamHook()
+    url: str = hook.get_task(task_id).result["url"]  # type: ignore[index, call-overload]
+    hook.close()
+    return url
+
+
+def curl(url: str, target: Path) -> Measured:
+    """Download with curl to a disk."""
+    done = subprocess.run(
+        ["curl", "--silent", "--fail", "--output", str(target), "--write-out", "%{time_total}", url],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return {"seconds": float(done.stdout)}
+
+
+def curl_into_boto3(url: str, endpoint: str) -> Measured:
+    """Download with curl into a process that uploads with boto3."""
+    source = subprocess.Popen(["curl", "--silent", "--fail", url], stdout=subprocess.PIPE)
+    measured = one_transfer("pipe", BUCKET, endpoint, stdin=source.stdout)
+    assert source.wait() == 0
+    return measured
+
+
+def one_transfer(*arguments: str, stdin: Any = None) -> Measured:
+    """Transfer in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.one_transfer", *arguments],
+        cwd=ROOT,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    measured: Measured = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def interleaved(ways: dict[str, Callable[[], Measured]], size: int, rounds: int) -> dict[str, Any]:
+    """Go the ways in turns; return for each what its runs measured, beside the first way of the round."""
+    runs: dict[str, list[Measured]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way, go in ways.items():
+            runs[way].append(go())
+            rate = size / runs[way][-1]["seconds"] / 2**20
+            print(f"  round {number + 1}, {way}: {rate:.0f} MiB/s {runs[way][-1]}", flush=True)
+    reference = runs["curl"]
+    table: dict[str, Any] = {}
+    for way, measured in runs.items():
+        pairs = zip(measured, reference, strict=True)
+        ratios = sorted(other["seconds"] / run["seconds"] for run, other in pairs)
+        table[way] = {
+            "mib_per_second": statistics.median(size / run["seconds"] / 2**20 for run in measured),
+            "ratio": [statistics.median(ratios), ratios[0], ratios[-1]],
+            "memory_mib": max((run["memory"] / 2**20 for run in measured if "memory" in run), default=None),
+        }
+    return table
+
+
+def to_disk(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """To a disk: curl, and the operator."""
+
+    def removed(measured: Measured) -> Measured:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        return measured
+
+    large = ids.rpartition(",")[2]
+    ways: dict[str, Callable[[], Measured]] = {
+        "curl": lambda: removed(curl(signed_url(large), folder / "curl")),
+        "provider_to_disk": lambda: removed(one_transfer("provider", ids, f"file://{folder}/")),
+    }
+    return interleaved(ways, size, rounds)
+
+
+def to_s3(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """To S3: curl into boto3, and the operator; beside curl to the disk."""
+    large = ids.rpartition(",")[2]
+
+    def on_new_server(go: Callable[[str], Measured]) -> Measured:
+        # moto keeps what was uploaded in memory, so each run gets a new one.
+        with s3() as endpoint:
+            extra = {"endpoint_url": endpoint}
+            connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
+            os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
+            return go(endpoint)
+
+    def to_disk() -> Measured:
+        measured = curl(signed_url(large), folder / "curl")
+        (folder / "curl").unlink()
+        return measured
+
+    ways: dict[str, Callable[[], Measured]] = {
+        "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(signed_url(large), url)),
+        "provider_to_s3": lambda: on_new_server(
+            lambda _: one_transfer("provider", ids, f"s3://aws_default@{BUCKET}/")
+        ),
+        "curl": to_disk,
+    }
+    return interleaved(ways, size, rounds)
+
+
+def table(results: dict[str, Any]) -> list[str]:
+    """Return the rows of a list-table."""
+    lines = [".. list-table::", "   :header-rows: 1", "", "   * - Way", "     - MiB a second"]
+    lines += ["     - beside ``curl`` to the disk", "     - memory"]
+    for result in results.values():
+        for way, row in result["ways"].items():
+            middle, low, high = row["ratio"]
+            memory = "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f} MiB"
+            lines += [f"   * - {WORDS[way]}", f"     - {row['mib_per_second']:.0f}"]
+            lines += [f"     - {middle:.2f} ({low:.2f} to {high:.2f})", f"     - {memory}".rstrip()]
+    return lines
+
+
+def main() -> None:
+    """Run what is asked for, and keep the results of the rest."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.export", description=__doc__)
+    parser.add_argument("--only", choices=["disk", "s3"], action="append")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mib", type=int, default=2048, help="size of the file")
+    parser.add_argument("--folder", type=Path, help="where the disk is (default: a temporary folder)")
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    size = options.mib * 2**20
+    with tempfile.TemporaryDirectory(dir=options.folder) as place, sandbox() as url:
+        os.environ.update(
+            AIRFLOW_HOME=f"{place}/airflow",
+            AIRFLOW__CORE__UNIT_TEST_MODE="True",
+            AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{place}/airflow.db",
+            AIRFLOW_CONN_STREAM_DEFAULT=json.dumps(
+                {"conn_type": "stream", "host": url, "login": KEY, "password": SECRET}
+            ),
+            AWS_ACCESS_KEY_ID="key",
+            AWS_SECRET_ACCESS_KEY="secret",
+            AWS_DEFAULT_REGION="us-east-1",
+        )
+        ids = f"{export(url, None)},{export(url, size)}"
+        folder = Path(place) / "files"
+        folder.mkdir()
+        for name in options.only or ["disk", "s3"]:
+            print(name, flush=True)
+            measure = {"disk": to_disk, "s3": to_s3}[name]
+            results[name] = {"mib": options.mib, "ways": measure(ids, size, options.rounds, folder)}
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            TABLE.write_text("\n".join(table(results)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
