@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import timedelta
 from reprlib import repr as shortened
 from typing import Any
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+MAX_SECONDS = 1e9
+"""Seconds that an argument may ask for: 31 years, and less than what Airflow and Python can add to a date."""
 
 
 def is_rendered(value: Any) -> bool:
@@ -30,7 +32,7 @@ def check_flag(name: str, value: Any) -> bool:
 def check_seconds(name: str, value: Any) -> float:
     """Return seconds, given as a number or a ``timedelta``."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(
             f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed"
         )

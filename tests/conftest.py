@@ -38,6 +38,7 @@ from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, runnin
 
 settings.register_profile("default", max_examples=200, deadline=None)
 settings.register_profile("ci", max_examples=1000, deadline=None)
+settings.register_profile("nightly", max_examples=100_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SetConnection = Callable[..., None]

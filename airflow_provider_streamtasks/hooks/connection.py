@@ -48,19 +48,18 @@ def read_connection(connection: AirflowConnection) -> StreamConnection:
 
     :raises StreamConfigurationError: naming the connection and the field that is missing or not allowed
     """
+    extra = connection.extra_dejson
     try:
+        if not isinstance(extra, Mapping):
+            raise StreamConfigurationError("extra is not a JSON object")
         return StreamConnection(
             credentials=Credentials(
                 api_key=connection.login or "",
                 api_secret=connection.password or "",
                 base_url=_base_url(connection.host or DEFAULT_BASE_URL, connection.port),
             ),
-            request_timeout=_number(
-                connection.extra_dejson, "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_most=3600
-            ),
-            rate_limit_share=_number(
-                connection.extra_dejson, "rate_limit_share", DEFAULT_RATE_LIMIT_SHARE, at_most=1
-            ),
+            request_timeout=_number(extra, "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_most=3600),
+            rate_limit_share=_number(extra, "rate_limit_share", DEFAULT_RATE_LIMIT_SHARE, at_most=1),
         )
     except StreamConfigurationError as error:
         raise StreamConfigurationError(f"Connection {connection.conn_id!r}: {error.message}") from None

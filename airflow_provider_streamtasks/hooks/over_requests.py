@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -33,6 +34,7 @@ class RequestsTransport:
         self._token = token
         self._session = requests.Session()
         self._session.verify = certificate_authorities()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Through `auth`, because requests would replace a plain Authorization header by what ~/.netrc says.
         self._session.auth = self._sign
 
@@ -61,7 +63,7 @@ class RequestsTransport:
                 return Response(
                     status=answer.status_code,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=_read(answer.raw, until=started + CONNECT_TIMEOUT + timeout),
+                    body=without(self._token, _read(answer.raw, until=started + CONNECT_TIMEOUT + timeout)),
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = no_answer(request, self.connection, *_classify(error), error)
@@ -82,6 +84,11 @@ def certificate_authorities() -> str:
     system = ssl.get_default_verify_paths()
     chosen = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     return chosen or system.cafile or system.capath or DEFAULT_CA_BUNDLE_PATH
+
+
+def without(token: str, body: bytes) -> bytes:
+    """Return a body with the token blotted out: errant proxies answer with the request that they got."""
+    return body.replace(token.encode(), b"***")
 
 
 def no_answer(

@@ -8,6 +8,7 @@ before the first request leaves, and kept in a temporary file from which batches
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from os import PathLike
@@ -137,4 +138,6 @@ def _lines(spec: Items, location: str | PathLike[str]) -> Iterator[str]:
 
 def _is_location(value: Any) -> bool:
     # An ObjectStoragePath is no os.PathLike.
-    return isinstance(value, PathLike | ObjectStoragePath) or (isinstance(value, str) and "://" in value)
+    return isinstance(value, PathLike | ObjectStoragePath) or (
+        isinstance(value, str) and bool(re.match(r"[A-Za-z][\w+.-]*://.", value))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_streamtasks.arguments import check_text, is_rendered
@@ -60,12 +61,14 @@ class StreamOperationOperator(StreamOperator):
             raise ValueError(f"items_field is {items_field!r}: it goes together with items")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}: a whole number, 1 or more, is needed")
+        if not isinstance(operation_name, str):
+            raise ValueError(f"operation_name is {shortened(operation_name)}: a string is needed")
         self.path = check_text("path", path)
         self.method = method
         self.body = body
         self.query = query
         self.items = item_source(items)
-        self.items_field = items_field
+        self.items_field = None if items_field is None else check_text("items_field", items_field)
         self.batch_size = batch_size
         self.operation_name = operation_name
         if is_rendered(self.path):
@@ -84,20 +87,20 @@ class StreamOperationOperator(StreamOperator):
             self.operation_name,
             self.method,
             self.path,
-            body=_names("body", self.body),
-            query=_names("query", self.query),
+            body=_fields("body", self.body),
+            query=_fields("query", self.query),
             items=Items(self.items_field, self.batch_size, Anything()) if self.items_field else None,
         )
 
     def _options(self) -> dict[str, Any]:
-        return {**(self.body or {}), **(self.query or {})}
+        return {**_fields("body", self.body), **_fields("query", self.query)}
 
     def _source(self) -> Any:
         return self.items
 
 
-def _check_path(path: str) -> None:
-    segments = path.split("/")
+def _check_path(path: Any) -> None:
+    segments = check_text("path", path).split("/")
     if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
         raise ValueError(
             f"path is {path!r}: a path below the base URL is needed, such as '/api/v2/chat/channels/delete', "
@@ -105,9 +108,9 @@ def _check_path(path: str) -> None:
         )
 
 
-def _names(argument: str, value: Any) -> list[str]:
+def _fields(argument: str, value: Any) -> dict[str, Any]:
     if value is None:
-        return []
+        return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{argument} is {value!r}: a dictionary with string keys is needed")
-    return list(value)
+        raise ValueError(f"{argument} is {shortened(value)}: a dictionary with string keys is needed")
+    return dict(value)

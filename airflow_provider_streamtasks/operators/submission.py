@@ -13,7 +13,7 @@ from airflow_provider_streamtasks.operators.items import ItemFile
 from airflow_provider_streamtasks.operators.ledger import StoredLedger
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
-from airflow_provider_streamtasks.protocol.ledger import Batch
+from airflow_provider_streamtasks.protocol.ledger import Batch, State
 from airflow_provider_streamtasks.protocol.operations import Operation, Submission
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
 from airflow_provider_streamtasks.protocol.tasks import failed_items
@@ -103,6 +103,8 @@ class Submitter:
         while True:
             self._keep_to_budget()
             before = ledger.sending(batch)
+            if before and before.state is State.UNCERTAIN:
+                self._log.warning("Stream may have accepted %s, which is submitted again", name)
             self._book.save(batch.index)
             try:
                 submission = self._hook.submit(

@@ -62,12 +62,17 @@ class Credentials:
 
 
 def _checked_base_url(url: str) -> str:
+    if not url.isprintable() or " " in url:
+        # Python's reading of URLs drops some of these, so that another host would be meant than is written.
+        raise StreamConfigurationError(
+            "The connection's base URL (host) has a blank, a line break or another character that no URL has."
+        )
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise StreamConfigurationError(f"The connection's base URL (host) is no URL: {error}") from None
-    if parts.username or parts.password or parts.query or parts.fragment or not host:
+    if "@" in parts.netloc or parts.query or parts.fragment or not host:
         # The URL may hold somebody's password: it is not repeated.
         raise StreamConfigurationError(
             "The connection's base URL (host) must be scheme, host and perhaps port and path only, "

@@ -142,6 +142,7 @@ class Object:
             if value.get(key) is None:
                 raise ValueError(f"{name} is {shortened(value)}: it must hold {key!r}")
         if self.keys is None:
+            _check_json(name, value)
             return dict(value)
         for key in value:
             if key not in self.keys:
@@ -159,7 +160,16 @@ class Anything:
 
     def check(self, name: str, value: Any) -> Any:
         """Return the value."""
+        _check_json(name, value)
         return value
+
+
+def _check_json(name: str, value: Any) -> None:
+    # It would fail half-way out, where it looks as if Stream might have got it.
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is {shortened(value)}: what JSON can say is needed ({error})") from None
 
 
 @dataclass(frozen=True)

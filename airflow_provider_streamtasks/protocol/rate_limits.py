@@ -81,9 +81,9 @@ def parse_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None
     :return: ``None`` where the endpoint is not limited, or the headers make no sense
     """
     try:
-        limit, remaining, reset = (
-            int(_first(headers[f"x-ratelimit-{name}"])) for name in ("limit", "remaining", "reset")
-        )
+        limit = _number(headers["x-ratelimit-limit"])
+        remaining = _number(headers["x-ratelimit-remaining"])
+        reset = _number(headers["x-ratelimit-reset"])
         return _rate_limit(limit, remaining, reset - server_time(headers, now))
     except (KeyError, ValueError, OverflowError):
         return None
@@ -107,9 +107,9 @@ def _rate_limit(limit: int, remaining: int, reset: float) -> RateLimit | None:
     return RateLimit(limit, remaining, max(0.0, reset)) if limit > 0 and remaining >= 0 else None
 
 
-def _first(value: str) -> str:
+def _number(value: str) -> int:
     # A proxy may have joined two headers into one: "100, 100".
-    return next(filter(None, map(str.strip, value.split(","))), "")
+    return int(next(filter(str.strip, value.split(",")), "") if "," in value else value)
 
 
 @lru_cache(maxsize=8)  # many answers come in the same second

@@ -140,6 +140,15 @@ def test_who_wants_so_has_the_caught_batch_submitted_again(
     assert {item for item, count in counts.items() if count > 1} <= set(BATCHES[at // 2])
 
 
+def test_what_is_submitted_again_is_told_of(run: Run, control: SandboxControl, logs: Logs) -> None:
+    run.store = DyingStore(2, True)
+    with pytest.raises(Killed):
+        execute(run, on_ambiguous="resubmit")
+    assert "submitted again" not in logs.text
+    execute(run, on_ambiguous="resubmit")
+    assert "Stream may have accepted batch 2 of 3, which is submitted again" in logs.text
+
+
 def test_a_worker_may_die_again_and_again(run: Run, control: SandboxControl) -> None:
     run.store = DyingStore(2, False)
     for countdown in (1, 1, 99):

@@ -5,7 +5,6 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import (
@@ -20,6 +19,7 @@ from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.errors import asked_pause, read_body
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 from tests import json_values
+from tests.fuzzing import fuzz
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -263,7 +263,7 @@ def test_nothing_is_both_not_taken_and_ambiguous(status: int) -> None:
 # -- whatever comes ----------------------------------------------------------------------------------------
 
 
-@given(
+@fuzz(
     status=json_values.statuses,
     headers=json_values.headers,
     body=json_values.bodies,

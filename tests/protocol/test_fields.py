@@ -24,6 +24,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     Whole,
 )
 from tests import json_values
+from tests.fuzzing import fuzz
 
 CID = Text(form=r"[\w-]+:[\w!-]+", example="messaging:general")
 MEMBER = Object({"user_id": Text(), "channel_role": Text()}, required=("user_id",))
@@ -40,6 +41,7 @@ FIELDS: list[Field] = [
     MEMBER,
     ListOf(MEMBER, cap=2),
     Channel(CID),
+    Anything(),
 ]
 
 ALLOWED: list[tuple[Field, Any, Any]] = [
@@ -72,7 +74,7 @@ ALLOWED: list[tuple[Field, Any, Any]] = [
         {"cid": "messaging:a", "messages_since": NOON, "messages_until": None},
         {"cid": "messaging:a", "messages_since": "2026-01-31T12:00:00+00:00"},
     ),
-    (Anything(), object, object),
+    (Anything(), {"a": [1, None, "b"]}, {"a": [1, None, "b"]}),
 ]
 
 
@@ -115,6 +117,8 @@ REFUSED: list[tuple[Field, Any, str]] = [
         for value in ("yesterday", "", "2026-01-31", "2026-01-31T12:00:00", datetime(2026, 1, 31), 5, None)
     ),
     *((Object(), value, "a dictionary with string keys is needed") for value in ([], "a", None, {1: 2})),
+    *((Object(), {"a": value}, "what JSON can say is needed") for value in (NOON, {1}, b"a", float("nan"))),
+    *((Anything(), value, "what JSON can say is needed") for value in (NOON, [object()], float("inf"))),
     (MEMBER, {}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": None}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": "joe", "role": "x"}, "name holds 'role': only user_id, channel_role are allowed"),
@@ -139,7 +143,7 @@ def test_what_is_not_allowed_is_refused_with_words_that_help(field: Field, value
     assert str(raised.value).startswith("name")
 
 
-@given(field=st.sampled_from(FIELDS), value=json_values.anything | st.binary() | st.datetimes())
+@fuzz(field=st.sampled_from(FIELDS), value=json_values.anything | st.binary() | st.datetimes())
 def test_whatever_is_given_a_field_takes_it_or_refuses_it_by_name(field: Field, value: Any) -> None:
     problem = "name"
     try:

@@ -5,12 +5,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.wire import Response
+from tests.fuzzing import fuzz
 from tests.json_values import anything, documents
 
 FIRST, SECOND = Import(), Import(completed_states=(2,), failed_states=(3, 4))
@@ -56,7 +56,7 @@ def test_an_answer_without_a_state_is_an_error(kind: Import, body: Any) -> None:
         kind.read("id", answer(body), 0)
 
 
-@given(st.sampled_from([FIRST, SECOND]), documents | anything)
+@fuzz(st.sampled_from([FIRST, SECOND]), documents | anything)
 def test_whatever_the_answer_holds_only_documented_exceptions_come(kind: Import, body: Any) -> None:
     with suppress(StreamException):
         assert kind.read("id", answer(body), 0).task_id == "id"

@@ -15,6 +15,7 @@ from airflow_provider_streamtasks.protocol.rate_limits import (
 )
 from airflow_provider_streamtasks.protocol.wire import Request
 from tests import json_values
+from tests.fuzzing import fuzz
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -102,13 +103,13 @@ def test_without_retry_after_there_is_none() -> None:
     assert parse_retry_after({}, NOW) is None
 
 
-@given(headers=json_values.headers, now=st.floats(0, 1e11))
+@fuzz(headers=json_values.headers, now=st.floats(0, 1e11))
 def test_whatever_the_headers_say_the_budget_is_sane(headers: dict[str, str], now: float) -> None:
     limit = parse_rate_limit(headers, now)
     assert limit is None or (limit.limit >= 0 and limit.remaining >= 0 and limit.reset >= 0)
 
 
-@given(headers=json_values.headers, now=st.floats(0, 1e11))
+@fuzz(headers=json_values.headers, now=st.floats(0, 1e11))
 def test_whatever_the_headers_say_the_pause_is_sane(headers: dict[str, str], now: float) -> None:
     seconds = parse_retry_after(headers, now)
     assert seconds is None or seconds >= 0
@@ -156,7 +157,7 @@ def test_an_answer_without_a_budget_is_none(body: dict[str, Any]) -> None:
     assert read_rate_limit("DeleteUsers", body, {}, NOW) is None
 
 
-@given(
+@fuzz(
     budget=json_values.anything | st.dictionaries(st.sampled_from(["limit", "remaining", "reset"]), _NUMBERS)
 )
 def test_whatever_the_answer_says_the_budget_is_sane(budget: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,6 +181,20 @@ class TestSecrets:
         for needle in (secret, token):
             assert list(places_of(real, needle)) == []
 
+    def test_no_token_that_the_secret_signs_is_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
+        """Airflow's own tokens, which others sign, are none of ours."""
+        for place, text in texts(real):
+            for token in set(TOKEN.findall(text)):
+                with pytest.raises(jwt.InvalidTokenError):
+                    print(place, jwt.decode(token, real.sandbox.api_secret, algorithms=["HS256"]))
+
+    def test_no_disguise_of_the_secret_is_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
+        secret = real.sandbox.api_secret
+        disguises = {secret, secret[::-1], secret.encode().hex(), repr(secret.encode())[2:-1]}
+        disguises |= {b64encode(b"." * shift + secret.encode()).decode()[4:-4] for shift in range(3)}
+
+        assert {place for place, text in texts(real) for each in disguises if each in text} == set()
+
     def test_a_signed_url_is_in_its_xcom_and_nowhere_else(
         self, real: RealStream, runs: dict[str, str]
     ) -> None:
@@ -188,17 +204,24 @@ class TestSecrets:
         assert list(places_of(real, SIGNATURE)) == ["table xcom"]
 
 
+TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+
+
 def places_of(real: RealStream, needle: str) -> Iterator[str]:
     """Yield every log file and every table of the metadata database in which a text stands."""
+    yield from dict.fromkeys(place for place, text in texts(real) if needle in text)
+
+
+def texts(real: RealStream) -> Iterator[tuple[str, str]]:
+    """Yield every log file, and every row of every table of the metadata database."""
     for file in real.airflow.home.rglob("*.log"):
-        if needle in file.read_text(errors="replace"):
-            yield f"log {file.relative_to(real.airflow.home)}"
+        yield f"log {file.relative_to(real.airflow.home)}", file.read_text(errors="replace")
     with sqlite3.connect(Path(real.airflow.database)) as database:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:
             for row in database.execute(f'select * from "{table}"'):
-                if any(
-                    needle in (v.decode(errors="replace") if isinstance(v, bytes) else str(v)) for v in row
-                ):
-                    yield f"table {table}"
-                    break
+                for value in row:
+                    yield (
+                        f"table {table}",
+                        value.decode(errors="replace") if isinstance(value, bytes) else str(value),
+                    )
