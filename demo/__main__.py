@@ -7,22 +7,24 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from demo import table
 from demo.local_airflow import LocalAirflow
+from demo.local_mail import local_mail
 from demo.local_sandbox import LocalSandbox, local_sandbox
+from demo.population import ALERTS, populate
 from demo.processes import ended_as_by_ctrl_c
-from demo.scenarios import SCENARIOS, Ending
+from demo.scenarios import SCENARIOS
+from demo.verdict import HEADER, judge, name_of
 
 _HERE = Path(__file__).resolve().parent
 _DAGS = _HERE.parent / "dags"
 _RUN_TIMEOUT = 180.0  # seconds for all runs together
-_HEADER = ("DAG", "Airflow task", "Stream said", "Airflow ended", "seconds", "worker starts")
 _WORTH_TELLING = ("running", "deferred", "success", "failed", "up_for_retry", "skipped", "upstream_failed")
 
 
@@ -50,15 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demonstrate(folder: Path, keep: bool) -> None:
     tell = _teller()
     tell("starting the sandbox")
-    with local_sandbox(folder / "sandbox.log", _HERE / "fates.json") as sandbox:
+    with local_sandbox(folder / "sandbox.log", _HERE / "fates.json") as sandbox, local_mail() as mail:
         tell(f"the sandbox plays Stream at {sandbox.url}")
-        env = {"AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection}
+        populate(sandbox.control)
+        sandbox.control.fault("reset_after", operation="ReactivateUsers")
+        env = {
+            "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+            "AIRFLOW_CONN_SMTP_DEFAULT": mail.connection,
+            "AIRFLOW_VAR_STREAM_EXPORTS": f"file://{folder}/stream",
+            "AIRFLOW_VAR_STREAM_GDPR": f"file://{folder}/gdpr",
+        }
         with LocalAirflow(_DAGS, env=env, home=folder / "airflow", on_progress=tell) as airflow:
-            runs = {each.dag_id: airflow.trigger(each.dag_id, each.conf(folder)) for each in SCENARIOS}
+            runs = _start(airflow, folder)
             tell(f"started {', '.join(runs)}")
             _watch(airflow, runs, tell)
-            rows, differences = _judge(airflow, sandbox, runs)
-            print(f"\n{table.render(_HEADER, rows)}\n", flush=True)
+            posted = [message["text"] for message in sandbox.control.messages(ALERTS)]
+            rows, differences = judge(airflow, sandbox.control, mail, runs, posted)
+            print(f"\n{table.render(HEADER, rows)}\n\nThe alerts in {ALERTS}:\n")
+            for alert in posted:
+                print(textwrap.indent(alert, "    "), end="\n\n")
             if not differences:
                 print(f"All {len(runs)} DAGs ended as they should.", flush=True)
             if keep:
@@ -67,76 +79,43 @@ def _demonstrate(folder: Path, keep: bool) -> None:
                 raise DemoFailedError("\n".join(differences))
 
 
-def _watch(airflow: LocalAirflow, runs: Mapping[str, str], tell: Callable[[str], None]) -> None:
-    """Tell of every task that changes its state until all runs have ended."""
+def _start(airflow: LocalAirflow, folder: Path) -> dict[str, str]:
+    """Let the scheduler start its DAGs, start the others, and return DAG -> run id of these."""
+    for scenario in SCENARIOS:
+        if scenario.params is None:
+            airflow.unpause(scenario.dag_id)
+    return {
+        scenario.dag_id: airflow.trigger(
+            scenario.dag_id, {name: value.format(folder=folder) for name, value in scenario.params.items()}
+        )
+        for scenario in SCENARIOS
+        if scenario.params is not None
+    }
+
+
+def _watch(airflow: LocalAirflow, runs: dict[str, str], tell: Callable[[str], None]) -> None:
+    """Tell of every task that changes its state until all runs have ended; add those of the scheduler."""
     deadline = time.monotonic() + _RUN_TIMEOUT
     told: dict[tuple[str, str], str] = {}
-    going = dict(runs)
+    going = [scenario.dag_id for scenario in SCENARIOS]
     while going:
-        for dag_id, run_id in list(going.items()):
-            ended = airflow.run_state(dag_id, run_id) in ("success", "failed")
-            for task in airflow.task_instances(dag_id, run_id):
-                key = (dag_id, task["task_id"])
-                if task["state"] in _WORTH_TELLING and told.get(key) != task["state"]:
-                    told[key] = task["state"]
-                    tell(f"{dag_id}: {task['task_id']} is {task['state']}")
+        for dag_id in list(going):
+            if dag_id not in runs:
+                if not (begun := airflow.runs(dag_id)):
+                    continue
+                runs[dag_id] = begun[0]["dag_run_id"]
+                tell(f"the scheduler started {dag_id}")
+            ended = airflow.run_state(dag_id, runs[dag_id]) in ("success", "failed")
+            for task in airflow.task_instances(dag_id, runs[dag_id]):
+                name = name_of(task)
+                if task["state"] in _WORTH_TELLING and told.get((dag_id, name)) != task["state"]:
+                    told[dag_id, name] = task["state"]
+                    tell(f"{dag_id}: {name} is {task['state']}")
             if ended:
-                del going[dag_id]
+                going.remove(dag_id)
         if going and time.monotonic() > deadline:
             raise DemoFailedError(f"not finished after {_RUN_TIMEOUT:.0f} s: {', '.join(going)}")
-        time.sleep(0.3)
-
-
-def _judge(
-    airflow: LocalAirflow, sandbox: LocalSandbox, runs: Mapping[str, str]
-) -> tuple[list[list[str]], list[str]]:
-    """Return the table's rows, and a line for everything that is not as it should be."""
-    status = {task["stream_task_id"]: task["status"] for task in sandbox.control.tasks()}
-    rows: list[list[str]] = []
-    differences: list[str] = []
-    for scenario in SCENARIOS:
-        dag_id, run_id = scenario.dag_id, runs[scenario.dag_id]
-        tasks = sorted(airflow.task_instances(dag_id, run_id), key=lambda task: task["start_date"] or "")
-        submitted = {task["task_id"]: _submitted(airflow, dag_id, run_id, task["task_id"]) for task in tasks}
-        said = ", ".join(status[each] for ids in submitted.values() for each in ids)
-        endings: dict[str, Ending] = {}
-        for task in tasks:
-            task_id = task["task_id"]
-            ids = submitted[task_id]
-            endings[task_id] = _ending(airflow, task, scenario.endings.get(task_id))
-            rows.append(
-                [
-                    dag_id,
-                    task_id,
-                    f"accepted as {', '.join(each[:8] for each in ids)}" if ids else said,
-                    str(endings[task_id]),
-                    f"{task['duration'] or 0:.1f}",
-                    str(airflow.worker_starts(dag_id, run_id, task_id)),
-                ]
-            )
-        differences += [
-            f"{dag_id}: {task_id} should have ended as {expected}, not as {endings.get(task_id, 'missing')}."
-            for task_id, expected in scenario.endings.items()
-            if endings.get(task_id) != expected
-        ]
-    return rows, differences
-
-
-def _submitted(airflow: LocalAirflow, dag_id: str, run_id: str, task_id: str) -> list[str]:
-    """Return the ids of the Stream tasks that an Airflow task started."""
-    try:
-        return list(airflow.xcom(dag_id, run_id, task_id, "task_ids"))
-    except LookupError:
-        return []
-
-
-def _ending(airflow: LocalAirflow, task: Mapping[str, Any], expected: Ending | None) -> Ending:
-    """Return how a task ended; what its log was expected to show is part of it only if it does."""
-    ending = Ending(task["state"])
-    if expected and expected.log and expected.state == ending.state:
-        log = airflow.logs(task["dag_id"], task["dag_run_id"], task["task_id"])
-        return expected if expected.log in log else ending
-    return ending
+        time.sleep(1)
 
 
 def _linger(airflow: LocalAirflow, sandbox: LocalSandbox, differences: Sequence[str]) -> None:

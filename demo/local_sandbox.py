@@ -27,11 +27,13 @@ class LocalSandbox:
     :param url: where it listens.
     :param api_key: the API key that it takes.
     :param api_secret: the secret that goes with it.
+    :param process: what runs it.
     """
 
     url: str
     api_key: str
     api_secret: str
+    process: ChildProcess
 
     @property
     def control(self) -> SandboxControl:
@@ -46,25 +48,28 @@ class LocalSandbox:
 
 
 @contextmanager
-def local_sandbox(log: Path, fates: Path | None = None, timeout: float = 30) -> Iterator[LocalSandbox]:
+def local_sandbox(
+    log: Path, fates: Path | None = None, timeout: float = 30, seed: int = 0
+) -> Iterator[LocalSandbox]:
     """
     Run a sandbox on a free port, with fresh credentials, and stop it whatever happens.
 
     :param log: the file for its output.
     :param fates: a JSON file with what becomes of Stream tasks.
     :param timeout: seconds until it must listen.
+    :param seed: makes faults with a probability repeatable.
     :raises RuntimeError: when it does not; the message has the end of its log.
     """
     key, secret = secrets.token_hex(6), secrets.token_hex(32)
     argv = [sys.executable, "-m", "airflow_provider_streamtasks.sandbox", "--port", "0"]
-    argv += ["--api-key", key, "--api-secret", secret]
+    argv += ["--api-key", key, "--api-secret", secret, "--seed", str(seed)]
     if fates:
         argv += ["--fates", str(fates)]
     started: list[ChildProcess] = []
     try:
         with signals_held():
             started.append(ChildProcess("sandbox", argv, env=os.environ, cwd=log.parent, log=log))
-        yield LocalSandbox(_url(started[0], timeout), key, secret)
+        yield LocalSandbox(_url(started[0], timeout), key, secret, started[0])
     finally:
         stop_all(started, grace=3)
 

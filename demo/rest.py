@@ -11,6 +11,8 @@ from urllib.parse import quote
 import requests
 
 _FINISHED = ("success", "failed")
+_PATIENCE = 90.0  # seconds for an answer
+_ATTEMPTS = 5  # at a call that ends in a 500, which it does where SQLite is locked for too long
 
 
 class AirflowRestError(RuntimeError):
@@ -43,21 +45,25 @@ class AirflowRest:
         self, method: str, path: str, *, params: dict[str, Any] | None = None, body: object = None
     ) -> Any:
         """
-        Make one call and return the decoded answer, None if it is empty.
+        Make a call and return the decoded answer, None if it is empty.
 
         :param path: below ``/api/v2``.
         :raises AirflowRestError: on every status that is not 2xx.
         """
         if "Authorization" not in self._session.headers:
             self._session.headers["Authorization"] = f"Bearer {self.token()}"
-        answer = self._session.request(
-            method,
-            f"{self.base_url}/api/v2{path}",
-            params=params,
-            json=body,
-            headers={"Accept": "application/json"},
-            timeout=30,
-        )
+        for attempt in range(_ATTEMPTS):
+            answer = self._session.request(
+                method,
+                f"{self.base_url}/api/v2{path}",
+                params=params,
+                json=body,
+                headers={"Accept": "application/json"},
+                timeout=_PATIENCE,
+            )
+            if answer.status_code != 500:
+                break
+            time.sleep(attempt)
         if not answer.ok:
             raise AirflowRestError(answer.status_code, method, path, answer.text)
         return answer.json() if answer.content else None
@@ -86,7 +92,7 @@ class AirflowRest:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.call("GET", f"/dags/{quote(dag_id, safe='')}")
+                self.call("GET", _dag(dag_id))
                 return
             except AirflowRestError as error:
                 if error.status != 404:
@@ -102,12 +108,20 @@ class AirflowRest:
         self, dag_id: str, conf: dict[str, Any] | None = None, logical_date: datetime | None = None
     ) -> str:
         """Start a run of a DAG as soon as it is there, unpaused if need be, and return its run id."""
-        self.wait_for_dag(dag_id)
-        dag = f"/dags/{quote(dag_id, safe='')}"
-        self.call("PATCH", dag, body={"is_paused": False})
+        self.unpause(dag_id)
         date = logical_date.isoformat() if logical_date else None
-        run = self.call("POST", f"{dag}/dagRuns", body={"logical_date": date, "conf": conf or {}})
+        run = self.call("POST", f"{_dag(dag_id)}/dagRuns", body={"logical_date": date, "conf": conf or {}})
         return str(run["dag_run_id"])
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler start a DAG, as soon as it is there, by its schedule or its assets."""
+        self.wait_for_dag(dag_id)
+        self.call("PATCH", _dag(dag_id), body={"is_paused": False})
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG as the API gives them, oldest first."""
+        found = self.call("GET", f"{_dag(dag_id)}/dagRuns", params={"limit": 1000, "order_by": "id"})
+        return list(found["dag_runs"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
@@ -188,11 +202,15 @@ class AirflowRest:
     def clear(self, dag_id: str, run_id: str, task_ids: list[str]) -> None:
         """Clear tasks of a run, whatever their state, as a user does in the UI, so that they run again."""
         body = {"dag_run_id": run_id, "task_ids": task_ids, "dry_run": False, "only_failed": False}
-        self.call("POST", f"/dags/{quote(dag_id, safe='')}/clearTaskInstances", body=body)
+        self.call("POST", f"{_dag(dag_id)}/clearTaskInstances", body=body)
+
+
+def _dag(dag_id: str) -> str:
+    return f"/dags/{quote(dag_id, safe='')}"
 
 
 def _run(dag_id: str, run_id: str) -> str:
-    return f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+    return f"{_dag(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
 
 def _task(dag_id: str, run_id: str, task_id: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,13 +13,15 @@ class Ending:
 
     :param state: its last state.
     :param log: what its log shows, if that matters.
+    :param alert: what the alert about it says; None if there must be none.
     """
 
     state: str
     log: str | None = None
+    alert: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.state}: {self.log}" if self.log else self.state
+        return ": ".join(filter(None, [self.state, self.log or self.alert]))
 
 
 @dataclass(frozen=True)
@@ -29,37 +30,80 @@ class Scenario:
     One example DAG and its expected end.
 
     :param dag_id: the DAG.
-    :param endings: Airflow task id -> how it must end.
-    :param params: of the run; ``{folder}`` stands for a folder that is removed afterwards.
+    :param endings: Airflow task id -> how it must end, each of its instances if it is mapped.
+    :param params: of the run that the demo starts; ``{folder}`` stands for a folder that is removed
+        afterwards. None where the scheduler starts a run, by the DAG's schedule or its assets.
+    :param late: whether there is an alert that the run missed its deadline.
     """
 
     dag_id: str
     endings: Mapping[str, Ending]
-    params: Mapping[str, str] = field(default_factory=dict)
-
-    def conf(self, folder: Path) -> dict[str, str]:
-        """Return the params of the run."""
-        return {name: value.format(folder=folder) for name, value in self.params.items()}
+    params: Mapping[str, str] | None = field(default_factory=dict)
+    late: bool = False
 
 
 SUCCESS = Ending("success")
 
 SCENARIOS = (
     Scenario(
+        "nightly_channel_report",
+        {"stored_files": SUCCESS, "read_file": SUCCESS},
+        params=None,
+    ),
+    Scenario(
+        "nightly_channel_export",
+        {
+            "find_channels": SUCCESS,
+            "export_channels": SUCCESS,
+            "wait_for_exports": SUCCESS,
+            "store_exports": SUCCESS,
+        },
+        params=None,
+    ),
+    Scenario(
+        "gdpr_user_requests",
+        {
+            "find_user": SUCCESS,
+            "export_user": SUCCESS,
+            "store_export": SUCCESS,
+            "delete_user": SUCCESS,
+            "verify": SUCCESS,
+            "write_record": SUCCESS,
+        },
+        {"user_id": "erasmus", "reference": "request 2026-117"},
+    ),
+    Scenario(
+        "retention_cleanup",
+        {"find_channels": SUCCESS, "delete_channels": SUCCESS},
+        params=None,
+    ),
+    Scenario(
+        "failure_alerts",
+        # Stream's words, as fates.json has them, and the provider's where Stream said nothing.
+        {
+            "failed_at_stream": Ending("failed", alert="message store down"),
+            "not_in_time": Ending("failed", alert="did not finish"),
+            "partly_failed": Ending("failed", alert="the channel is frozen"),
+            "refused": Ending("failed", alert="Stream answered 400"),
+            "no_answer": Ending("failed", alert="may or may not have taken"),
+            "no_connection": Ending("failed", alert="stream_forgotten"),
+        },
+        late=True,
+    ),
+    Scenario(
         "delete_channels_and_wait",
         {"delete_channels": SUCCESS, "wait_for_deletion": SUCCESS},
     ),
     Scenario(
         "delete_channels_with_alert",
-        # Stream's words, as fates.json has them.
         {
             "delete_channels": SUCCESS,
-            "wait_for_deletion": Ending("failed", "message store down"),
+            "wait_for_deletion": Ending("failed", log="message store down"),
         },
     ),
     Scenario(
         "delete_channels_with_deadline",
-        {"delete_channels": SUCCESS, "wait_for_deletion": Ending("failed", "AirflowSensorTimeout")},
+        {"delete_channels": SUCCESS, "wait_for_deletion": Ending("failed", log="AirflowSensorTimeout")},
     ),
     Scenario(
         "export_channels_to_storage",

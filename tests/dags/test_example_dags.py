@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.conftest import Logs
 
 FOLDER = Path(__file__).parents[2] / "dags"
+NIGHT = datetime(2026, 3, 7, tzinfo=timezone.utc)  # when it ends
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,11 @@ def test_every_file_of_the_folder_is_a_dag_that_is_tested_here(dags: dict[str, A
         "delete_channels_with_alert",
         "delete_channels_with_deadline",
         "export_channels_to_storage",
+        "failure_alerts",
+        "gdpr_user_requests",
+        "nightly_channel_export",
+        "nightly_channel_report",
+        "retention_cleanup",
     }
 
 
@@ -132,3 +142,247 @@ def test_an_export_is_stored_where_the_parameter_says(
         "items": 2,
     }
     assert "Signature" not in logs.text
+
+
+def add_channel(control: SandboxControl, cid: str, created: datetime, last_message: datetime | None) -> None:
+    control.add_channel(
+        cid,
+        created_at=created.timestamp(),
+        last_message_at=last_message.timestamp() if last_message else None,
+    )
+
+
+def result(run: Any, task_id: str, key: str = "return_value") -> Any:
+    return run.get_task_instance(task_id).xcom_pull(task_ids=task_id, key=key)
+
+
+class TestNightlyExport:
+    @pytest.fixture
+    def folder(
+        self, control: SandboxControl, connection: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
+        monkeypatch.setenv("AIRFLOW_VAR_STREAM_EXPORTS", f"file://{tmp_path}")
+        control.fate(operation="ExportChannels", pending=0, running=0)
+        return tmp_path / "channels" / "2026-03-06"
+
+    def exported(self, control: SandboxControl) -> list[dict[str, str]]:
+        return [channel for call in control.journal("ExportChannels") for channel in call["body"]["channels"]]
+
+    def test_exports_that_day_of_every_channel_in_which_somebody_may_have_written(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        add_channel(control, "messaging:that-day", NIGHT - 9 * DAY, NIGHT - DAY / 2)
+        add_channel(control, "messaging:also-later", NIGHT - 9 * DAY, NIGHT + DAY)
+        add_channel(control, "messaging:only-before", NIGHT - 9 * DAY, NIGHT - 2 * DAY)
+        add_channel(control, "messaging:only-later", NIGHT + DAY / 2, NIGHT + DAY)
+        add_channel(control, "messaging:never", NIGHT - 9 * DAY, None)
+
+        run = dags["nightly_channel_export"].test(logical_date=NIGHT)
+
+        assert set(states(run).values()) == {"success"}
+        night = {"messages_since": "2026-03-06T00:00:00+00:00", "messages_until": "2026-03-07T00:00:00+00:00"}
+        assert sorted(self.exported(control), key=lambda channel: channel["cid"]) == [
+            {"cid": "messaging:also-later", **night},
+            {"cid": "messaging:that-day", **night},
+        ]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "channels-0001.jsonl",
+            "channels-0001.jsonl.manifest.json",
+        ]
+
+    def test_every_batch_is_a_file(self, dags: dict[str, Any], control: SandboxControl, folder: Path) -> None:
+        for number in range(30):
+            add_channel(control, f"messaging:{number}", NIGHT - 9 * DAY, NIGHT - DAY / 2)
+
+        run = dags["nightly_channel_export"].test(logical_date=NIGHT)
+
+        assert len(self.exported(control)) == 30
+        assert [(Path(file["path"]).name, file["items"]) for file in result(run, "store_exports")] == [
+            ("channels-0001.jsonl", 25),
+            ("channels-0002.jsonl", 5),
+        ]
+
+    def test_a_night_that_is_run_again_replaces_its_files(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        add_channel(control, "messaging:that-day", NIGHT - 9 * DAY, NIGHT - DAY / 2)
+        first = result(dags["nightly_channel_export"].test(logical_date=NIGHT), "store_exports")
+        add_channel(control, "messaging:that-day", NIGHT - 9 * DAY, NIGHT + 5 * DAY)
+
+        again = dags["nightly_channel_export"].test(logical_date=NIGHT)
+
+        assert set(states(again).values()) == {"success"}
+        manifest = json.loads((folder / "channels-0001.jsonl.manifest.json").read_text())
+        assert manifest["stream_task_id"] == control.tasks()[-1]["stream_task_id"]
+        assert len(control.tasks()) == 2
+        assert first["path"] == manifest["path"]
+        assert first["stream_task_id"] != manifest["stream_task_id"]
+
+    def test_a_day_on_which_nobody_wrote_is_skipped(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        run = dags["nightly_channel_export"].test(logical_date=NIGHT)
+
+        assert set(states(run).values()) == {"skipped"}
+        assert control.journal("ExportChannels") == []
+        assert not folder.exists()
+
+
+class TestRetention:
+    @pytest.fixture(autouse=True)
+    def channels(self, control: SandboxControl, connection: None) -> None:
+        now = datetime.now(timezone.utc)
+        control.fate(operation="DeleteChannels", pending=0, running=0)
+        control.add_user("airflow")
+        control.add_channel("messaging:alerts")
+        for name, silent in (("a", 366), ("b", 700), ("c", 364)):
+            add_channel(control, f"messaging:{name}", now - 800 * DAY, now - silent * DAY)
+        add_channel(control, "livestream:other-type", now - 800 * DAY, now - 700 * DAY)
+        add_channel(control, "messaging:never", now - 800 * DAY, None)
+
+    def test_deletes_what_was_silent_for_a_year_for_good(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        run = dags["retention_cleanup"].test(run_conf={"at_most": 2})
+
+        assert set(states(run).values()) == {"success"}
+        (call,) = control.journal("DeleteChannels")
+        assert sorted(call["items"]) == ["messaging:a", "messaging:b"]
+        assert call["body"]["hard_delete"] is True
+
+    def test_deletes_nothing_if_it_would_be_too_much(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        run = dags["retention_cleanup"].test(run_conf={"at_most": 1})
+
+        assert states(run) == {"find_channels": "failed", "delete_channels": "upstream_failed"}
+        assert control.journal("DeleteChannels") == []
+
+    def test_a_second_run_finds_nothing_and_is_skipped(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        for _ in range(2):
+            run = dags["retention_cleanup"].test(run_conf={"at_most": 2})
+
+        assert set(states(run).values()) == {"skipped"}
+        assert len(control.journal("DeleteChannels")) == 1
+
+
+class TestGdpr:
+    @pytest.fixture
+    def folder(
+        self, control: SandboxControl, connection: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
+        monkeypatch.setenv("AIRFLOW_VAR_STREAM_GDPR", f"file://{tmp_path}")
+        for operation in ("ExportUsers", "DeleteUsers"):
+            control.fate(operation=operation, pending=0, running=0)
+        for user_id in ("airflow", "erasmus", "thomas"):
+            control.add_user(user_id)
+        control.add_channel("messaging:alerts")
+        return tmp_path / "erasmus"
+
+    def answer(self, dags: dict[str, Any], user_id: str) -> Any:
+        conf = {"user_id": user_id, "reference": "request 117"}
+        return dags["gdpr_user_requests"].test(run_conf=conf)
+
+    def test_exports_the_user_deletes_the_user_and_writes_what_was_done(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        run = self.answer(dags, "erasmus")
+
+        assert set(states(run).values()) == {"success"}
+        export, deletion = control.tasks()
+        (record,) = folder.glob("*/record.json")
+        (file,) = folder.glob("*/*.jsonl")
+        said = json.loads(record.read_text())
+        assert said == {
+            "user_id": "erasmus",
+            "reference": "request 117",
+            "requested_at": run.run_after.isoformat(),
+            "requested_by": "dag_test",
+            "export": {
+                "path": f"file://{file}",
+                "bytes": file.stat().st_size,
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "stream_task_id": export["stream_task_id"],
+                "items": 1,
+            },
+            "deletion": {
+                "stream_task_id": deletion["stream_task_id"],
+                "verified_at": result(run, "verify"),
+            },
+        }
+        (call,) = control.journal("DeleteUsers")
+        assert call["body"] == {
+            "user_ids": ["erasmus"],
+            "user": "hard",
+            "messages": "hard",
+            "conversations": "hard",
+            "calls": "hard",
+            "files": True,
+        }
+
+    def test_a_user_whom_nobody_knows_is_a_failure(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        run = self.answer(dags, "nobody")
+
+        assert states(run)["find_user"] == "failed"
+        assert control.tasks() == []
+
+
+class TestShape:
+    """What whoever copies a DAG relies on, and what its schedule promises."""
+
+    def test_the_nightly_export_is_about_whole_days(self, dags: dict[str, Any]) -> None:
+        from airflow.sdk import CronDataIntervalTimetable
+
+        dag = dags["nightly_channel_export"]
+        assert dag.schedule == CronDataIntervalTimetable("@daily", timezone="UTC")
+        assert (dag.catchup, dag.max_active_runs) == (False, 1)
+        assert [asset.name for asset in dag.get_task("store_exports").outlets] == ["stream_nightly_channels"]
+        assert dag.get_task("store_exports").overwrite == "overwrite"
+        assert dag.get_task("wait_for_exports").redact_result_urls
+        assert {task.retries for task in dag.tasks} == {2}
+
+    def test_the_report_is_scheduled_by_what_the_export_stores(self, dags: dict[str, Any]) -> None:
+        assert dags["nightly_channel_report"].schedule == (
+            dags["nightly_channel_export"].get_task("store_exports").outlets
+        )
+
+    @pytest.mark.parametrize("dag_id", ["gdpr_user_requests", "failure_alerts"])
+    def test_nothing_starts_by_itself_that_somebody_must_ask_for(
+        self, dags: dict[str, Any], dag_id: str
+    ) -> None:
+        assert dags[dag_id].schedule is None
+
+    @pytest.mark.parametrize("dag_id", ["nightly_channel_export", "retention_cleanup", "gdpr_user_requests"])
+    def test_every_airflow_task_alerts_and_is_retried(self, dags: dict[str, Any], dag_id: str) -> None:
+        for task in dags[dag_id].tasks:
+            assert task.on_failure_callback, task.task_id
+            assert task.retries == 2, task.task_id
+
+    def test_a_user_id_is_asked_for_and_leads_to_no_other_folder(self, dags: dict[str, Any]) -> None:
+        from airflow.sdk.exceptions import ParamValidationError
+
+        user_id = dags["gdpr_user_requests"].params.get_param("user_id")
+        assert not user_id.has_value
+        with pytest.raises(ParamValidationError):
+            user_id.resolve("../somebody")
+
+    def test_nobody_is_deleted_before_the_export_is_stored(self, dags: dict[str, Any]) -> None:
+        dag = dags["gdpr_user_requests"]
+        assert dag.get_task("delete_user").upstream_task_ids == {"store_export"}
+        assert {task.trigger_rule.value for task in dag.tasks} == {"all_success"}
+
+    def test_parsing_loads_nothing_heavy(self) -> None:
+        code = (
+            "import json, pathlib, runpy, sys; import airflow.sdk, airflow.triggers.base; "
+            "before = set(sys.modules); "
+            f"[runpy.run_path(path) for path in pathlib.Path({str(FOLDER)!r}).glob('*.py')]; "
+            "print(json.dumps(list(set(sys.modules) - before)))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        loaded = set(json.loads(done.stdout.splitlines()[-1]))
+        assert "airflow_provider_streamtasks.transfers.export" in loaded
+        assert not loaded & {"aiohttp", "requests", "jwt", "tenacity", "airflow_provider_streamtasks.sandbox"}

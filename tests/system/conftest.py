@@ -11,8 +11,9 @@ import pytest
 
 from airflow_provider_streamtasks.sandbox import running_sandbox
 from demo.local_airflow import LocalAirflow
+from demo.local_mail import local_mail
 from demo.local_sandbox import local_sandbox
-from tests.system.real_stream import FATES, RealStream
+from tests.system.real_stream import ALERTS, FATES, RealStream
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -29,8 +30,11 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
         local_sandbox(folder / "sandbox.log", fates) as sandbox,
         running_sandbox() as skewed,
         running_sandbox(window=15) as small,
+        local_mail() as mail,
     ):
         small.control.budget("DeleteChannels", limit=15)
+        sandbox.control.add_user("airflow")
+        sandbox.control.add_channel(ALERTS)
         skewed.control.fault("api_error", status=401, code=42, message="token used before issue at (iat)")
         env = {
             "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
@@ -41,9 +45,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
                 small.url, small.api_key, small.api_secret, rate_limit_share=1
             ),
             "AIRFLOW_CONN_SKEWED_CLOCK": _connection(skewed.url, skewed.api_key, skewed.api_secret),
+            "AIRFLOW_CONN_SMTP_DEFAULT": mail.connection,
+            "AIRFLOW_VAR_STREAM_EXPORTS": f"file://{folder}/stream",
+            "AIRFLOW_VAR_STREAM_GDPR": f"file://{folder}/gdpr",
         }
         with LocalAirflow(dags, env=env, home=folder / "airflow") as airflow:
-            yield RealStream(airflow, sandbox, small.control)
+            yield RealStream(airflow, sandbox, small.control, mail, folder)
 
 
 def _connection(host: str, key: str, secret: str, **extra: object) -> str:
