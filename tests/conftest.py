@@ -101,6 +101,12 @@ def control(sandbox: Sandbox) -> SandboxControl:
 
 
 @pytest.fixture
+def at_once(sandbox: Sandbox) -> None:
+    """Every Stream task completes as soon as it is started."""
+    sandbox.control.fate(pending=0, running=0)
+
+
+@pytest.fixture
 def set_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> SetConnection:
     """Sets the Airflow connection ``stream_default`` to the sandbox; arguments replace its fields."""
 

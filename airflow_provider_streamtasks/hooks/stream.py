@@ -104,16 +104,21 @@ class StreamHook(BaseHook):
                 error.hint = errors.MAY_HAVE_BEEN_TAKEN
             raise
 
-    def get_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
+    def get_task(
+        self, task_id: str, pollable: Pollable = STREAM_TASKS, *, patience: float = 0.0
+    ) -> StreamTask:
         """
         Return a Stream task as it stands now.
 
         Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
 
         :param pollable: what it is, where it is not a Stream task proper
+        :param patience: seconds for which they are ridden out, however many attempts that takes
         :raises StreamException: if Stream does not tell
         """
-        return self._attempt(lambda: self._look(task_id, pollable), again_if=errors.is_passing)
+        return self._attempt(
+            lambda: self._look(task_id, pollable), again_if=errors.is_passing, patience=patience
+        )
 
     def call(self, request: Request) -> dict[str, Any]:
         """
@@ -415,11 +420,13 @@ class StreamHook(BaseHook):
 
         return self._attempt(call, again_if=again_if)
 
-    def _attempt(self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool]) -> T:
+    def _attempt(
+        self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool], patience: float = 0.0
+    ) -> T:
         """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
         from tenacity import Retrying
 
-        return Retrying(**self._terms(again_if))(call)
+        return Retrying(**self._terms(again_if, patience))(call)
 
     async def _aattempt(
         self,
@@ -433,8 +440,8 @@ class StreamHook(BaseHook):
 
         return await AsyncRetrying(**self._terms(again_if))(call, request)
 
-    def _terms(self, again_if: Callable[[StreamException], bool]) -> dict[str, Any]:
-        """Return when to make a call again, how often, and after how long."""
+    def _terms(self, again_if: Callable[[StreamException], bool], patience: float = 0.0) -> dict[str, Any]:
+        """Return when to make a call again, how often, for how long, and after which pause."""
         import tenacity
 
         backoff = tenacity.wait_random_exponential(multiplier=0.5, max=15)
@@ -452,7 +459,7 @@ class StreamHook(BaseHook):
 
         return {
             "retry": tenacity.retry_if_exception(lambda e: isinstance(e, StreamException) and again_if(e)),
-            "stop": tenacity.stop_after_attempt(ATTEMPTS),
+            "stop": tenacity.stop_after_attempt(ATTEMPTS) & tenacity.stop_after_delay(patience),
             "wait": wait,
             "before_sleep": log,
             "reraise": True,

@@ -94,7 +94,8 @@ def _what(context: Context, error: StreamException | None) -> str:
         more = f" (one of {len(error.task_ids)} Stream tasks that failed)" if len(error.task_ids) > 1 else ""
         what = f"{error.error_type}: {error.description or 'Stream gives no reason'}{more}"
         return f"{operation or 'a Stream task'} ended with {what}"
-    return f"{operation}: {error.describe()}" if operation else error.describe()
+    told = error.describe()
+    return told if told.startswith(operation) else f"{operation}: {told}"
 
 
 def _for_which(context: Context, error: StreamException | None) -> str:

@@ -141,12 +141,18 @@ class StreamOperator(StreamTaskWaiter):
         tasks: list[StreamTask] = []
 
         def seen() -> list[StreamTask]:
-            tasks.extend(get_tasks())
+            try:
+                tasks.extend(get_tasks())
+            except StreamException as error:
+                self._name_uncertain(context, error)
+                raise
             return tasks
 
         try:
             return super().conclude(context, seen)
         except StreamTaskException as error:
+            if tasks:
+                self._name_uncertain(context, error)
             inside = {task.task_id: failed_items(task.result) for task in tasks}
             book = self._book(context)
             for place in book.ledger.failed({task_id: inside.get(task_id, {}) for task_id in error.task_ids}):
@@ -213,19 +219,29 @@ class StreamOperator(StreamTaskWaiter):
 
     def _ended(self, context: Context, task_ids: Sequence[str]) -> Any:
         """Return the XCom ``return_value``, unless something about the submission is uncertain."""
-        if uncertain := self._book(context).ledger.uncertain:
-            cap = self.stream_operation.items.cap if self.stream_operation.items else 1
-            entries = self._book(context).ledger.entries
-            named = ", ".join(
-                f"{i + 1} (items {i * cap + 1} to {i * cap + entries[i].size})" for i in uncertain
-            )
+        if named := self._uncertain_batches(context):
             raise StreamSubmissionFailed(
                 f"Everything was submitted to Stream but batch {named}: an earlier try sent it and saw no "
                 "answer, so Stream may or may not have accepted it",
                 hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
-                batches=uncertain,
+                batches=self._book(context).ledger.uncertain,
             )
         return _one_or_list(list(task_ids))
+
+    def _name_uncertain(self, context: Context, error: StreamException) -> None:
+        """Let no other failure hide that something about the submission is uncertain."""
+        if named := self._uncertain_batches(context):
+            too = f"Look at Stream whether batch {named} was done: an earlier try sent it and saw no answer."
+            error.hint = f"{error.hint} {too}".lstrip()
+
+    def _uncertain_batches(self, context: Context) -> str:
+        """Name the batches that Stream may have accepted by their places and items; empty if none."""
+        cap = self.stream_operation.items.cap if self.stream_operation.items else 1
+        ledger = self._book(context).ledger
+        return ", ".join(
+            f"{place + 1} (items {place * cap + 1} to {place * cap + ledger.entries[place].size})"
+            for place in ledger.uncertain
+        )
 
 
 def _one_or_list(values: list[Any]) -> Any:

@@ -14,7 +14,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_streamtasks import spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, conclude, in_words
+from airflow_provider_streamtasks.protocol.polling import (
+    ERRORS_ONLY_LIMIT,
+    Wait,
+    WaitTerms,
+    conclude,
+    in_words,
+)
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
 
 BACKSTOP = 15.0
@@ -121,7 +127,8 @@ def read_event(
     """
     Return the Stream tasks that a trigger's event tells of, each completed.
 
-    They are asked for anew, so that a signed URL in a result is fresh.
+    They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
+    waited out like one during the wait.
 
     :param event: what :class:`StreamTaskTrigger` fired
     :param pollable: what they are, where they are not Stream tasks proper
@@ -132,5 +139,5 @@ def read_event(
     if event["error"]:
         raise StreamException.from_dict(event["error"])
     finished = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
-    tasks = [hook.get_task(task_id, pollable) for task_id in finished]
+    tasks = [hook.get_task(task_id, pollable, patience=ERRORS_ONLY_LIMIT) for task_id in finished]
     return conclude(tasks, event["open"], event["timeout"])

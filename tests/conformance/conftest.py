@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from getstream import Stream
 from getstream.models import ImportV2TaskSettings
@@ -37,12 +36,6 @@ async def connect(one_sandbox: Sandbox) -> AsyncIterator[Connect]:
 async def client(name: Name, connect: Connect, sandbox: Sandbox) -> Client:
     """The client that a test is parametrized with, by its name."""
     return await connect(name)
-
-
-@pytest.fixture
-def at_once(sandbox: Sandbox) -> None:
-    """Every Stream task completes as soon as it is started."""
-    sandbox.control.fate(pending=0, running=0)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

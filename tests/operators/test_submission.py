@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -355,6 +355,30 @@ def test_the_rest_is_waited_for_before_the_verdict(run: Run, control: SandboxCon
     with pytest.raises(StreamSubmissionFailed):
         execute(run, **WAIT)
     assert len(run.xcoms["result"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("fate", "options", "failure"),
+    [
+        ({"end": "failed"}, {}, StreamTaskException),
+        ({"failed_items": {CIDS[0]: "it is frozen"}}, {"fail_on_partial": True}, StreamTaskException),
+        ({"end": "never"}, {"wait_timeout": 0.1}, AirflowSensorTimeout),
+    ],
+)
+def test_no_other_failure_hides_an_uncertain_batch(
+    fate: dict[str, Any],
+    options: dict[str, Any],
+    failure: type[Exception],
+    run: Run,
+    control: SandboxControl,
+) -> None:
+    control.fate(pending=0, running=0)
+    control.fate(pending=0, running=0, item=CIDS[0], **fate)
+    control.fault("reset_after", operation="DeleteChannels", after=1, times=1)
+    with pytest.raises(StreamTransportException):
+        execute(run, **WAIT, **options)
+    with pytest.raises(failure, match=r"batch 2 \(items 101 to 200\)"):
+        execute(run, **WAIT, **options)
 
 
 @pytest.mark.parametrize(("kind", "options"), AMBIGUOUS)

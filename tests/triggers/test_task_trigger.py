@@ -18,7 +18,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
     StreamTaskTimeout,
 )
-from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.hooks.stream import ATTEMPTS, StreamHook
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from airflow_provider_streamtasks.triggers.task import SCHEDULER_LAG, StreamTaskTrigger, read_event
 from tests.airflow_tasks import revived
@@ -192,6 +192,14 @@ async def test_an_outage_is_waited_out(start_task: StartTask, control: SandboxCo
     control.fault("unavailable", operation="GetTask", times=3)
     payload = await event(trigger(task_id))
     assert payload["outcome"] == "completed"
+
+
+async def test_an_outage_between_the_event_and_the_worker_is_waited_out(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    payload = await event(trigger(start_task()))
+    control.fault("unavailable", operation="GetTask", times=ATTEMPTS)
+    assert [task.status for task in read(payload)] == ["completed"]
 
 
 async def test_many_stream_tasks_fire_one_event(start_task: StartTask, control: SandboxControl) -> None:
