@@ -23,7 +23,7 @@ READ_TIMEOUT = 300.0
 SILENCE = 60.0
 """Seconds that a storage host may send nothing in the middle of a download."""
 
-CHUNK = 256 * 1024
+CHUNK = 1024 * 1024
 """Bytes of a download that are in memory at a time."""
 
 

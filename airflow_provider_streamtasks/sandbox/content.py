@@ -37,7 +37,12 @@ class Content:
         number = (place - len(self.head)) // max(1, len(self.block))
         if number >= self.repeats:
             return len(self) - len(self.tail), self.tail
-        return len(self.head) + number * len(self.block), numbered(self.block, number)
+        # Joining takes a quarter of the time that replacing does.
+        return len(self.head) + number * len(self.block), _digits(number).join(self._between)
+
+    @cached_property
+    def _between(self) -> list[bytes]:
+        return self.block.split(NUMBER)
 
     @cached_property
     def etag(self) -> str:
@@ -95,4 +100,8 @@ class Part:
 
 def numbered(block: bytes, number: int) -> bytes:
     """A block with its number filled in."""
-    return block.replace(NUMBER, b"%08d" % number)
+    return block.replace(NUMBER, _digits(number))
+
+
+def _digits(number: int) -> bytes:
+    return b"%08d" % number

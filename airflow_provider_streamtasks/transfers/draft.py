@@ -16,8 +16,8 @@ Schemes of storages where an object appears when its upload is complete, and rep
 moment. There a temporary name would only cost a copy of the whole, and the right to delete.
 """
 
-BLOCK = 8 * 1024 * 1024
-"""Bytes that are sent to an object storage at a time. Some of these blocks are in memory at once."""
+BLOCK = 5 * 1024 * 1024
+"""Bytes that go to an object storage at a time: the fewest that S3 takes. Several of these are in memory."""
 
 _MOST_BLOCKS = 9_000  # S3 takes 10,000
 _UNKNOWN_BLOCK = 2 * BLOCK

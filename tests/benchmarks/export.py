@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.export``: what storing an export costs, side by side with ``curl``.
 
-A file of 2 GiB goes from the sandbox to a disk and to moto's S3 server, over HTTP, in turns: by the operator,
-by ``curl``, and, to S3, by ``curl`` into boto3. Writes ``docs/benchmarks_export.json``, and from it the
-table of the documentation, ``docs/transfers_cost.inc``.
+A file of 2 GiB goes from a storage host to a disk and to moto's S3 server, over HTTP, in turns: by the
+operator, by ``curl``, and, to S3, by ``curl`` into boto3; to the disk also from a host that sends at most 2.5
+Gbit/s. Writes ``docs/benchmarks_export.json``, and from it the table of the documentation,
+``docs/transfers_cost.inc``.
 """
 
 from __future__ import annotations
@@ -19,24 +20,43 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_streamtasks.sandbox import SandboxControl
+from airflow_provider_streamtasks.sandbox import SandboxControl, files
+from airflow_provider_streamtasks.sandbox.content import Part
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "benchmarks_export.json"
 TABLE = ROOT / "docs" / "transfers_cost.inc"
 WORDS = {
     "curl": "``curl`` to the disk",
-    "curl_into_boto3": "``curl`` into boto3 to S3",
+    "curl_into_boto3": "``curl`` into boto3",
     "provider_to_disk": "this operator to the disk",
-    "provider_to_s3": "this operator to S3",
+    "provider_to_s3": "this operator",
 }
 KEY, SECRET = "benchmark-key", "benchmark-secret-of-more-than-32-bytes"
 BUCKET = "exports"
+FILE = "export.jsonl"
+NETWORK = 2_500_000_000 // 8  # bytes per second: 2.5 Gbit/s
+TITLES = {"disk": "unlimited", "paced": "at 2.5 Gbit/s", "s3": "beside S3"}
 
 Measured = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is downloaded.
+
+    :param url: of the file.
+    :param ids: the Stream tasks of a small export and of that file.
+    :param size: of the file, in bytes.
+    """
+
+    url: str
+    ids: str
+    size: int
 
 
 @contextmanager
@@ -62,6 +82,15 @@ def sandbox() -> Iterator[str]:
     ):
         until_it_listens(port)
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def storage_host(folder: Path, *rate: str) -> Iterator[str]:
+    """Run the storage host; yield the signed URL of the file."""
+    port = free_port()
+    with serving("tests.benchmarks.file_host", str(port), str(folder), *rate):
+        until_it_listens(port)
+        yield f"http://127.0.0.1:{port}/exports/{FILE}?Expires=1&Signature=benchmark"
 
 
 @contextmanager
@@ -94,12 +123,12 @@ def until_it_listens(port: int) -> None:
     raise SystemExit(f"nothing listens at port {port}")
 
 
-def export(url: str, size: int | None) -> str:
+def export(url: str, **fate: Any) -> str:
     """Start an export that completes at once; return the id of the Stream task."""
     from airflow_provider_streamtasks.hooks.stream import StreamHook
     from airflow_provider_streamtasks.protocol.operations import EXPORT_CHANNELS
 
-    SandboxControl(url).fate(operation="ExportChannels", pending=0, running=0, bytes=size, times=1)
+    SandboxControl(url).fate(operation="ExportChannels", pending=0, running=0, times=1, **fate)
     hook = StreamHook()
     task_id = hook.submit(EXPORT_CHANNELS, ["messaging:general"], version="v2").task_id
     hook.close()
@@ -107,32 +136,29 @@ def export(url: str, size: int | None) -> str:
     return task_id
 
 
-def signed_url(task_id: str) -> str:
-    """Return a fresh URL of the file."""
-    from airflow_provider_streamtasks.hooks.stream import StreamHook
-
-    hook = StreamHook()
-    url: str = hook.get_task(task_id).result["url"]  # type: ignore[index, call-overload]
-    hook.close()
-    return url
-
-
 def curl(url: str, target: Path) -> Measured:
     """Download with curl to a disk."""
-    done = subprocess.run(
+    download = subprocess.Popen(
         ["curl", "--silent", "--fail", "--output", str(target), "--write-out", "%{time_total}", url],
         stdout=subprocess.PIPE,
-        check=True,
     )
-    return {"seconds": float(done.stdout)}
+    assert download.stdout
+    seconds = float(download.stdout.read())
+    return {"seconds": seconds, "cpu": cpu_seconds(download)}
 
 
 def curl_into_boto3(url: str, endpoint: str) -> Measured:
     """Download with curl into a process that uploads with boto3."""
     source = subprocess.Popen(["curl", "--silent", "--fail", url], stdout=subprocess.PIPE)
     measured = one_transfer("pipe", BUCKET, endpoint, stdin=source.stdout)
-    assert source.wait() == 0
-    return measured
+    return {**measured, "cpu": measured["cpu"] + cpu_seconds(source)}
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process; return the seconds of CPU that it took."""
+    _, process.returncode, used = os.wait4(process.pid, 0)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime
 
 
 def one_transfer(*arguments: str, stdin: Any = None) -> Measured:
@@ -164,12 +190,13 @@ def interleaved(ways: dict[str, Callable[[], Measured]], size: int, rounds: int)
         table[way] = {
             "mib_per_second": statistics.median(size / run["seconds"] / 2**20 for run in measured),
             "ratio": [statistics.median(ratios), ratios[0], ratios[-1]],
+            "cpu_seconds_per_gib": statistics.median(run["cpu"] * 2**30 / size for run in measured),
             "memory_mib": max((run["memory"] / 2**20 for run in measured if "memory" in run), default=None),
         }
     return table
 
 
-def to_disk(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
+def to_disk(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
     """To a disk: curl, and the operator."""
 
     def removed(measured: Measured) -> Measured:
@@ -177,17 +204,15 @@ def to_disk(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
         folder.mkdir()
         return measured
 
-    large = ids.rpartition(",")[2]
     ways: dict[str, Callable[[], Measured]] = {
-        "curl": lambda: removed(curl(signed_url(large), folder / "curl")),
-        "provider_to_disk": lambda: removed(one_transfer("provider", ids, f"file://{folder}/")),
+        "curl": lambda: removed(curl(source.url, folder / "curl")),
+        "provider_to_disk": lambda: removed(one_transfer("provider", source.ids, f"file://{folder}/")),
     }
-    return interleaved(ways, size, rounds)
+    return interleaved(ways, source.size, rounds)
 
 
-def to_s3(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
+def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
     """To S3: curl into boto3, and the operator; beside curl to the disk."""
-    large = ids.rpartition(",")[2]
 
     def on_new_server(go: Callable[[str], Measured]) -> Measured:
         # moto keeps what was uploaded in memory, so each run gets a new one.
@@ -198,37 +223,38 @@ def to_s3(ids: str, size: int, rounds: int, folder: Path) -> dict[str, Any]:
             return go(endpoint)
 
     def to_disk() -> Measured:
-        measured = curl(signed_url(large), folder / "curl")
+        measured = curl(source.url, folder / "curl")
         (folder / "curl").unlink()
         return measured
 
     ways: dict[str, Callable[[], Measured]] = {
-        "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(signed_url(large), url)),
+        "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(source.url, url)),
         "provider_to_s3": lambda: on_new_server(
-            lambda _: one_transfer("provider", ids, f"s3://aws_default@{BUCKET}/")
+            lambda _: one_transfer("provider", source.ids, f"s3://aws_default@{BUCKET}/")
         ),
         "curl": to_disk,
     }
-    return interleaved(ways, size, rounds)
+    return interleaved(ways, source.size, rounds)
 
 
 def table(results: dict[str, Any]) -> list[str]:
     """Return the rows of a list-table."""
     lines = [".. list-table::", "   :header-rows: 1", "", "   * - Way", "     - MiB a second"]
-    lines += ["     - beside ``curl`` to the disk", "     - memory"]
-    for result in results.values():
+    lines += ["     - beside ``curl`` to the disk", "     - CPU seconds per GiB", "     - memory"]
+    for name, result in results.items():
         for way, row in result["ways"].items():
             middle, low, high = row["ratio"]
             memory = "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f} MiB"
-            lines += [f"   * - {WORDS[way]}", f"     - {row['mib_per_second']:.0f}"]
-            lines += [f"     - {middle:.2f} ({low:.2f} to {high:.2f})", f"     - {memory}".rstrip()]
+            lines += [f"   * - {WORDS[way]}, {TITLES[name]}", f"     - {row['mib_per_second']:.0f}"]
+            lines += [f"     - {middle:.2f} ({low:.2f} to {high:.2f})"]
+            lines += [f"     - {row['cpu_seconds_per_gib']:.1f}", f"     - {memory}".rstrip()]
     return lines
 
 
 def main() -> None:
     """Run what is asked for, and keep the results of the rest."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.export", description=__doc__)
-    parser.add_argument("--only", choices=["disk", "s3"], action="append")
+    parser.add_argument("--only", choices=list(TITLES), action="append")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mib", type=int, default=2048, help="size of the file")
     parser.add_argument("--folder", type=Path, help="where the disk is (default: a temporary folder)")
@@ -248,13 +274,20 @@ def main() -> None:
             AWS_SECRET_ACCESS_KEY="secret",
             AWS_DEFAULT_REGION="us-east-1",
         )
-        ids = f"{export(url, None)},{export(url, size)}"
-        folder = Path(place) / "files"
+        folder, served = Path(place) / "files", Path(place) / "served"
         folder.mkdir()
-        for name in options.only or ["disk", "s3"]:
+        served.mkdir()
+        with (served / FILE).open("wb") as file:
+            for chunk in Part(files.channels(["messaging:general"], FILE, size), 0, size).chunks():
+                file.write(chunk)
+        os.sync()
+        for name in options.only or TITLES:
             print(name, flush=True)
-            measure = {"disk": to_disk, "s3": to_s3}[name]
-            results[name] = {"mib": options.mib, "ways": measure(ids, size, options.rounds, folder)}
+            measure = to_s3 if name == "s3" else to_disk
+            with storage_host(served, *([str(NETWORK)] if name == "paced" else [])) as file_url:
+                ids = f"{export(url)},{export(url, result={'url': file_url})}"
+                ways = measure(Source(file_url, ids, size), options.rounds, folder)
+            results[name] = {"mib": options.mib, "ways": ways}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             TABLE.write_text("\n".join(table(results)) + "\n")
 

@@ -22,7 +22,7 @@ from tests.transfers.hosts import StorageHost, Trouble
 
 MIB = 2**20
 SIZE = 20 * MIB
-PARTS = 3  # of 8 MiB
+PARTS = 4  # of 5 MiB
 FOLDER = "s3://aws_default@exports/nightly/"
 _CONTENT = files.channels(["messaging:a", "messaging:b"], "channels.jsonl", SIZE)
 CONTENT = b"".join(Part(_CONTENT, 0, SIZE).chunks())
