@@ -144,6 +144,8 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             raise ValueError(
                 f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
             )
+        if folder.protocol in ("http", "https"):
+            raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
         return folder
 
     def _places(self, folder: ObjectStoragePath, exports: Sequence[ExportFile]) -> list[ObjectStoragePath]:

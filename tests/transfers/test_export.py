@@ -149,6 +149,11 @@ def test_a_relative_destination_is_refused(export: Export, store: Store) -> None
         store(export(), destination="exports")
 
 
+def test_a_destination_that_nobody_can_write_to_is_refused(export: Export, store: Store) -> None:
+    with pytest.raises(ValueError, match="can be written to"):
+        store(export(), destination="https://example.com/exports")
+
+
 def test_templates() -> None:
     with DAG("dag", schedule=None):
         operator = StreamExportToObjectStorageOperator(
