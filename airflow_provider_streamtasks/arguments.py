@@ -34,7 +34,8 @@ def check_seconds(name: str, value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(
-            f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed"
+            f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed, "
+            f"and {MAX_SECONDS:,.0f} s at most"
         )
     return float(seconds)
 
