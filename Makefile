@@ -43,7 +43,7 @@ bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with
 	$(PY) -m tests.benchmarks.export
 
 chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (half an hour)
-	$(PY) -m tests.chaos --seeds 5
+	$(PY) -m tests.chaos --seeds 5 --write
 
 fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (hours)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
