@@ -134,12 +134,11 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination
-        if isinstance(given, ObjectStoragePath) and not self.storage_conn_id:
+        conn_id = self.storage_conn_id and check_text("storage_conn_id", self.storage_conn_id)
+        if isinstance(given, ObjectStoragePath) and not conn_id:
             folder = given
         else:
-            folder = ObjectStoragePath(
-                check_text("destination", str(given)), conn_id=self.storage_conn_id or None
-            )
+            folder = ObjectStoragePath(check_text("destination", str(given)), conn_id=conn_id or None)
         if folder.protocol in ("", "file", "local") and not folder.path.startswith("/"):
             raise ValueError(
                 f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
