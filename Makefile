@@ -4,7 +4,7 @@ PINS   ?= constraints.txt
 PY     := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit system docs bench chaos fuzz clean oldest
+.PHONY: help demo test lint types unit system docs bench chaos storm fuzz clean oldest
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,7 +31,7 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -m 'not system'
+	$(PY) -m pytest -m 'not system and not chaos'
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with
 
 chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (most of an hour)
 	$(PY) -m tests.chaos --seeds 5 --write
+
+storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)
+	$(PY) -m pytest -m chaos
 
 fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (hours)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz

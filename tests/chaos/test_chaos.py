@@ -1,4 +1,4 @@
-"""A short storm, so that CI sees the promises kept; ``make chaos`` is the long one."""
+"""A short storm: ``make storm``. ``make chaos`` is the long one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.audit import audit
 from tests.chaos.plan import SHORT
 
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.chaos
 
 
 def test_nothing_is_lost_and_nothing_ends_wrong(tmp_path: Path) -> None:
