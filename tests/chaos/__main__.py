@@ -34,7 +34,9 @@ def main() -> int:
     verdicts: dict[int, Verdict] = {}
     for seed in range(options.seed, options.seed + options.seeds):
         folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
-        verdicts[seed] = audit(Storm(seed, size, folder, lambda line: print(line, flush=True)).run())
+        books = Storm(seed, size, folder, lambda line: print(line, flush=True)).run()
+        (folder / "journal.json").write_text(json.dumps(books.journal))
+        verdicts[seed] = audit(books)
         print(json.dumps(verdicts[seed].numbers, indent=1))
         for kind, cases in verdicts[seed].faults.items():
             print(f"seed {seed}: {kind}", *cases, sep="\n    ", flush=True)

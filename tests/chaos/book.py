@@ -78,6 +78,15 @@ class Job:
         return list(dict.fromkeys(filter(None, [self.submitter, self.waiter])))
 
     @property
+    def retries(self) -> int:
+        """
+        Retries of the Airflow task that submits.
+
+        Each retry submits anew what failed, so one that waits for what always fails must end some day.
+        """
+        return 3 if self.waiter == self.submitter and self.end == "failed" else 12
+
+    @property
     def keys(self) -> list[str]:
         """What tells the items apart, in order."""
         return [f"{self.name}-{number}" for number in range(self.count)]

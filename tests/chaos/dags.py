@@ -35,8 +35,7 @@ def build(job: Job) -> None:
         "wait_for_completion": waits,
         "deferrable": job.way == "operator_deferrable",
         "wait_timeout": job.timeout,
-        # Each retry submits anew what failed, so one that always fails must end some day.
-        "retries": 3 if waits and job.end == "failed" else 12,
+        "retries": job.retries,
         "priority_weight": priority if waits else 1,
     }
     if job.operation == "DeleteUsers":

@@ -145,6 +145,14 @@ class TestEnds:
         scene.log(WAIT, "Stream task failed", exception="StreamTaskFailed")
         assert scene.faults == []
 
+    @pytest.mark.parametrize(("try_number", "faults"), [(3, ["wrong"]), (4, [])])
+    def test_what_always_fails_may_be_killed_in_its_last_try(
+        self, scene: Scene, try_number: int, faults: list[str]
+    ) -> None:
+        scene.books.jobs = [replace(OPERATOR, end="failed")]
+        scene.books.tries = [row(SUBMIT, "failed", 99.0, 111.0, try_number)]
+        assert scene.faults == faults
+
     def test_a_success_before_the_stream_task_ended_is_wrong(self, scene: Scene) -> None:
         scene.books.stream_tasks["t1"]["ended"] = 120.0
         assert scene.faults == ["wrong"]
