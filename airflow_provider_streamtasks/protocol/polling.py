@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from math import inf
+from math import frexp, inf
 from zlib import crc32
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
@@ -62,16 +62,21 @@ class WaitTerms:
         """
         return max(self.poll_interval, min(self.max_wait, interval(age)))
 
-    def spread(self, delay: float, part: float) -> float:
+    def moment(self, delay: float, part: float, now: float) -> float:
         """
-        Return a delay up to a tenth shorter or longer, so that not all look in the same moment.
+        Return the time of a look that is due in about ``delay`` seconds: up to a tenth sooner or later, so
+        that not all look in the same moment, and never later than allowed.
 
-        It is never longer than allowed: what is due after ``max_wait`` comes up to a tenth sooner.
+        It is one of the moments, a sixteenth of the delay apart or less, at which all look who look about as
+        often: what goes out together costs far less than what goes out alone.
 
-        :param part: where it lies between the shortest and the longest, from 0 to 1
+        :param part: where it lies between the soonest and the latest, from 0 to 1
         """
-        shortest, longest = 0.9 * delay, min(1.1 * delay, max(self.poll_interval, self.max_wait))
-        return shortest + part * (longest - shortest)
+        apart = 2.0 ** (frexp(delay)[1] - 5)
+        latest = min(1.1 * delay, max(self.poll_interval, self.max_wait))
+        soonest = min(0.9 * delay + apart, latest)
+        due = now + soonest + part * (latest - soonest)
+        return due - due % apart
 
     def delay_after_errors(self, count: int, age: float) -> float:
         """Return the seconds until the next look after ``count`` errors in a row."""
@@ -251,16 +256,17 @@ class Wait:
             del self._due[task_id]
             self._closed[task_id] = None
             return
-        spread = self._spread(task_id)
-        delay = self.terms.spread(delay, spread)
+        part = self._part(task_id)
+        due = self.terms.moment(delay, part, now)
         if pause:
             # Whoever was sent away comes back spread out, not all in the same moment.
-            delay = max(delay, pause + spread * min(10.0, pause))
-        self._due[task_id] = min(now + delay, self.deadline)
+            due = max(due, now + pause + part * min(10.0, pause))
+        self._due[task_id] = min(due, self.deadline)
 
-    def _spread(self, task_id: str) -> float:
+    def _part(self, task_id: str) -> float:
         # From 0 to 1, other for each Stream task and poll, and the same again when a test runs again.
-        return crc32(f"{task_id} {self.polls}".encode()) / 2**32
+        # Multiplied, because alone it would take Stream tasks of similar ids along the same way.
+        return crc32(f"{task_id} {self.polls}".encode()) * 0x9E3779B1 % 2**32 / 2**32
 
 
 def conclude(finished: list[StreamTask], open_task_ids: Sequence[str], seconds: float) -> list[StreamTask]:
