@@ -24,7 +24,10 @@ SILENCE = 60.0
 """Seconds that a storage host may send nothing in the middle of a download."""
 
 CHUNK = 1024 * 1024
-"""Bytes of a download that are in memory at a time."""
+"""Bytes of a download that are handed on at a time, at the most."""
+
+FEWEST = 256 * 1024
+"""Bytes that are handed on at a time at least: many small pieces cost more than the bytes in them."""
 
 
 def upload(url: str, file: IO[bytes], size: int) -> None:
@@ -165,8 +168,21 @@ class Download:
                 status_code=200,
                 unrecoverable=True,
             )
-        while chunk := self._read():
-            yield chunk
+        broke_off = None
+        while broke_off is None:
+            pieces: list[bytes] = []
+            missing = FEWEST
+            try:
+                while missing > 0 and (piece := self._read()):
+                    pieces.append(piece)
+                    missing -= len(piece)
+            except StreamTransportException as error:
+                broke_off = error
+            if pieces:
+                yield b"".join(pieces)
+            elif broke_off is None:
+                return
+        raise broke_off
 
     def _read(self) -> bytes:
         try:

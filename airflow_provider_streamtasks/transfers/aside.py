@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-WAITING = 4
+WAITING = 8
 """Chunks that may wait for a thread. They are in memory."""
 
 

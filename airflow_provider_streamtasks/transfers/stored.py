@@ -143,6 +143,15 @@ def read_manifest(path: ObjectStoragePath) -> StoredFile | None:
         return None
 
 
+def _count_lines(chunk: bytes) -> int:
+    # Exports have long lines, and then this is several times as fast as bytes.count() before Python 3.13.
+    count, place = 0, chunk.find(b"\n")
+    while place >= 0:
+        count += 1
+        place = chunk.find(b"\n", place + 1)
+    return count
+
+
 def _manifest(path: ObjectStoragePath) -> ObjectStoragePath:
     manifest: ObjectStoragePath = path.parent / f"{path.name}{MANIFEST}"
     return manifest
@@ -179,7 +188,7 @@ class _Content:
         :raises OSError: if bytes could not be written
         """
         if self._source.is_json_lines:
-            self._lines += chunk.count(b"\n")
+            self._lines += _count_lines(chunk)
             self._last = chunk[-1:]
         self._note(self._compressor.compress(chunk) if self._compressor else chunk)
 
