@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 MAX_BODY = 8 * 1024 * 1024
@@ -14,9 +16,10 @@ MAX_BODY = 8 * 1024 * 1024
 MAX_DEPTH = 64
 """Levels of objects and arrays that an answer may nest; Stream's own nest fewer than ten."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """
     A call of Stream's API.
 
@@ -31,7 +34,7 @@ class Request:
     method: str
     path: str
     json: Mapping[str, Any] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ def fill(path: str, **parameters: str) -> str:
 
 
 def _segment(name: str, value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
     try:
         segment = quote(value, safe="")
     except UnicodeEncodeError:
