@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
@@ -40,6 +41,7 @@ FILES_KEY = "files"
 
 _NAME_PARTS = ("stream_task_id", "index", "suffix")
 _POLICIES = ("error", "skip", "overwrite")
+_FROM_ROOT = re.compile(r"((file|local):(//([^/@]*@)?(?=/)|(?!//)))?/", re.IGNORECASE)
 
 
 class StreamExportToObjectStorageOperator(BaseOperator):
@@ -139,12 +141,14 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             folder = given
         else:
             folder = ObjectStoragePath(check_text("destination", str(given)), conn_id=conn_id or None)
-        if folder.protocol in ("", "file", "local") and not folder.path.startswith("/"):
+        if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
             raise ValueError(
                 f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
             )
         if folder.protocol in ("http", "https"):
             raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
+        if (folder / "file").parent != folder:
+            raise ValueError(f"destination is {str(given)!r}: the name of a bucket is needed")
         return folder
 
     def _places(self, folder: ObjectStoragePath, exports: Sequence[ExportFile]) -> list[ObjectStoragePath]:

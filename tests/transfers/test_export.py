@@ -144,9 +144,24 @@ def test_an_argument_that_makes_no_sense_is_an_import_error(arguments: dict[str,
         )
 
 
-def test_a_relative_destination_is_refused(export: Export, store: Store) -> None:
+@pytest.mark.parametrize("destination", ["exports", "file://exports", "file://", "file:exports", "local://x"])
+def test_a_relative_destination_is_refused(destination: str, export: Export, store: Store) -> None:
     with pytest.raises(ValueError, match="from the root"):
-        store(export(), destination="exports")
+        store(export(), destination=destination)
+
+
+@pytest.mark.parametrize("scheme", ["file://", "file:", "local://", ""])
+def test_a_destination_from_the_root(scheme: str, export: Export, store: Store, tmp_path: Path) -> None:
+    stored = store(export(), destination=f"{scheme}{tmp_path}/here")
+    assert [stored["path"].rpartition("/here/")[2]] == [
+        path.name for path in (tmp_path / "here").iterdir() if path.suffix != ".json"
+    ]
+
+
+@pytest.mark.parametrize("destination", ["s3://", "s3:/", "gs://"])
+def test_a_destination_without_a_bucket_is_refused(destination: str, export: Export, store: Store) -> None:
+    with pytest.raises(ValueError, match="name of a bucket"):
+        store(export(), destination=destination)
 
 
 def test_a_destination_that_nobody_can_write_to_is_refused(export: Export, store: Store) -> None:
