@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow.sdk import BaseHook
-from airflow.sdk.log import mask_secret
-
-from airflow_provider_streamtasks import _compat, configuration, spans
+from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
-from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
+from airflow_provider_streamtasks.hooks.transfer import StreamTransfer
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.messages import Message
 from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
@@ -26,18 +22,11 @@ from airflow_provider_streamtasks.protocol.rate_limits import (
     server_time,
 )
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
-from airflow_provider_streamtasks.protocol.wire import Request, Response
+from airflow_provider_streamtasks.protocol.wire import Request
 
 if TYPE_CHECKING:
-    from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
-    from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
     from airflow_provider_streamtasks.protocol.operations import Operation, Submission
     from airflow_provider_streamtasks.protocol.queries import Listing
-
-T = TypeVar("T")
-
-ATTEMPTS = 5
-"""How often a request is sent at the most, where sending it again is safe."""
 
 MAX_CLOCK_SKEW = 60.0
 """Seconds between our clock and Stream's from which ``test_connection`` mentions them."""
@@ -46,7 +35,7 @@ CONCURRENT_LOOKS = 32
 """Requests that one wait has under way at the same time in an event loop."""
 
 
-class StreamHook(BaseHook):
+class StreamHook(StreamTransfer):
     """
     Talk to Stream (getstream.io).
 
@@ -62,13 +51,7 @@ class StreamHook(BaseHook):
     hook_name = "Stream"
 
     def __init__(self, stream_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.stream_conn_id = stream_conn_id
-        self._transport: RequestsTransport | None = None
-        self._atransport: AiohttpTransport | None = None
-        self._connecting = asyncio.Lock()
-        self._areread_at = -math.inf
-        self._aclosing: list[AiohttpTransport] = []  # replaced ones, on which requests may be under way
+        super().__init__(stream_conn_id)
 
     # -- one call each ---------------------------------------------------------------------------------
 
@@ -370,144 +353,9 @@ class StreamHook(BaseHook):
             await asyncio.gather(*map(look, wait.due(time.time())))
             await asyncio.sleep(wait.pause(time.time()))
 
-    def _note(self, note: str | None) -> None:
-        if note:
-            self.log.warning(note)
-
-    # -- transfer --------------------------------------------------------------------------------------
-
-    def get_conn(self) -> RequestsTransport:
-        """
-        Return the pooled connections to Stream.
-
-        :raises StreamConfigurationError: if the Airflow connection cannot be used as it is
-        """
-        if self._transport is None:
-            self._transport = self._connect(read_connection(self.get_connection(self.stream_conn_id)))
-        return self._transport
-
-    async def aget_conn(self) -> AiohttpTransport:
-        """Return the pooled connections of the running event loop: the twin of :meth:`get_conn`."""
-        if self._atransport is None:
-            async with self._connecting:
-                if self._atransport is None:
-                    connection = read_connection(await self.aget_connection(self.stream_conn_id))
-                    self._atransport = await self._aconnect(connection)
-        return self._atransport
-
-    def close(self) -> None:
-        """Close the pooled connections."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-
-    async def aclose(self) -> None:
-        """Close the pooled connections of the event loop."""
-        transports = [*self._aclosing, *filter(None, [self._atransport])]
-        self._aclosing, self._atransport = [], None
-        for transport in transports:
-            await transport.close()
-
     def _look(self, task_id: str, pollable: Pollable) -> StreamTask:
         return pollable.read(task_id, self._transfer(pollable.request(task_id)), time.time())
 
-    def _call(
-        self, request: Request, *, again_if: Callable[[StreamException], bool], new_connection: bool = False
-    ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        def call() -> tuple[dict[str, Any], Mapping[str, str]]:
-            response = self._transfer(request, new_connection=new_connection)
-            return errors.read_body(request, response, time.time()), response.headers
-
-        return self._attempt(call, again_if=again_if)
-
-    def _attempt(
-        self, call: Callable[[], T], *, again_if: Callable[[StreamException], bool], patience: float = 0.0
-    ) -> T:
-        """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
-        from tenacity import Retrying
-
-        return Retrying(**self._terms(again_if, patience))(call)
-
-    async def _aattempt(
-        self,
-        call: Callable[[Request], Awaitable[T]],
-        request: Request,
-        *,
-        again_if: Callable[[StreamException], bool],
-    ) -> T:
-        """Make a call without blocking the event loop: the twin of :meth:`_attempt`."""
-        from tenacity import AsyncRetrying
-
-        return await AsyncRetrying(**self._terms(again_if))(call, request)
-
-    def _terms(self, again_if: Callable[[StreamException], bool], patience: float = 0.0) -> dict[str, Any]:
-        """Return when to make a call again, how often, for how long, and after which pause."""
-        import tenacity
-
-        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=15)
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = errors.asked_pause(state.outcome.exception())  # type: ignore[union-attr, arg-type]
-            return backoff(state) + (asked or 0.0)
-
-        def log(state: tenacity.RetryCallState) -> None:
-            self.log.warning(
-                "%s Trying again in %.1f s.",
-                state.outcome.exception(),  # type: ignore[union-attr]
-                state.next_action.sleep,  # type: ignore[union-attr]
-            )
-
-        return {
-            "retry": tenacity.retry_if_exception(lambda e: isinstance(e, StreamException) and again_if(e)),
-            "stop": tenacity.stop_after_attempt(ATTEMPTS) & tenacity.stop_after_delay(patience),
-            "wait": wait,
-            "before_sleep": log,
-            "reraise": True,
-        }
-
-    def _transfer(self, request: Request, *, new_connection: bool = False) -> Response:
-        transport = self.get_conn()
-        response = transport.send(request, new_connection=new_connection)
-        if response.status == 401:
-            # The secret may have been rotated since this hook read the Airflow connection.
-            changed = read_connection(self.get_connection(self.stream_conn_id))
-            if changed != transport.connection:
-                self.close()
-                self._transport = self._connect(changed)
-                return self._transport.send(request, new_connection=new_connection)
-        return response
-
-    async def _atransfer(self, request: Request) -> Response:
-        transport = self._atransport or await self.aget_conn()
-        sent_at = time.monotonic()
-        response = await transport.send(request)
-        if response.status == 401 and await self._areconnected(transport, sent_at):
-            return await (await self.aget_conn()).send(request)
-        return response
-
-    async def _areconnected(self, refused: AiohttpTransport, sent_at: float) -> bool:
-        async with self._connecting:
-            # What was under way when the Airflow connection was read again has no need to read it once more.
-            if self._atransport is refused and self._areread_at < sent_at:
-                self._areread_at = time.monotonic()
-                changed = read_connection(await self.aget_connection(self.stream_conn_id))
-                if changed != refused.connection:
-                    self._atransport = await self._aconnect(changed)
-                    self._aclosing.append(refused)
-            return self._atransport is not refused
-
-    def _connect(self, connection: StreamConnection) -> RequestsTransport:
-        from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
-
-        token = connection.credentials.token()
-        for secret in (connection.credentials.api_secret, token):
-            mask_secret(secret)
-        return RequestsTransport(connection, token)
-
-    async def _aconnect(self, connection: StreamConnection) -> AiohttpTransport:
-        from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
-
-        token = connection.credentials.token()
-        for secret in (connection.credentials.api_secret, token):
-            await _compat.amask_secret(secret)
-        return await AiohttpTransport.open(connection, token)
+    def _note(self, note: str | None) -> None:
+        if note:
+            self.log.warning(note)

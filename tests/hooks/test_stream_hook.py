@@ -18,7 +18,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
     StreamTransportException,
 )
-from airflow_provider_streamtasks.hooks.stream import ATTEMPTS, StreamHook
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS

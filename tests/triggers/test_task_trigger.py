@@ -18,7 +18,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
     StreamTaskTimeout,
 )
-from airflow_provider_streamtasks.hooks.stream import ATTEMPTS, StreamHook
+from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from airflow_provider_streamtasks.triggers.task import SCHEDULER_LAG, StreamTaskTrigger, read_event
 from tests.airflow_tasks import revived
