@@ -27,6 +27,8 @@ SENT_AGAIN = "is submitted again"
 """What the log says of a batch that Stream may have had before."""
 TRYING_AGAIN = "Trying again in"
 
+KILLED_OR_TURNED_AWAY = ("failed", "StreamApiException", "StreamTransportException")
+"""How a try may end that has no retry left and meets the storm."""
 SUBMISSION = "StreamSubmissionFailed"
 TIMEOUT = "AirflowSensorTimeout"
 
@@ -154,8 +156,12 @@ class _Audit:
             return
         cause = self._cause(job, task_id, row["try_number"])[0] if row["state"] == "failed" else None
         end = row["state"] if cause is None else cause
-        if end == "failed" and self._always_fails(job, task_id) and row["try_number"] > job.retries:
-            return  # its last try was killed before it could fail
+        if (
+            end in KILLED_OR_TURNED_AWAY
+            and self._always_fails(job, task_id)
+            and row["try_number"] > job.retries
+        ):
+            return  # the storm ended its last try, before Stream could
         if end not in self._allowed(job, task_id):
             self.found.wrong.append(
                 f"{task_id} ({job.way}, {job.end}) ended as {row['state']} with {cause} "

@@ -145,13 +145,20 @@ class TestEnds:
         scene.log(WAIT, "Stream task failed", exception="StreamTaskFailed")
         assert scene.faults == []
 
+    @pytest.mark.parametrize("exception", [None, "StreamApiException", "StreamTransportException"])
     @pytest.mark.parametrize(("try_number", "faults"), [(3, ["wrong"]), (4, [])])
-    def test_what_always_fails_may_be_killed_in_its_last_try(
-        self, scene: Scene, try_number: int, faults: list[str]
+    def test_the_storm_may_end_the_last_try_of_what_always_fails(
+        self, scene: Scene, try_number: int, faults: list[str], exception: str | None
     ) -> None:
         scene.books.jobs = [replace(OPERATOR, end="failed")]
         scene.books.tries = [row(SUBMIT, "failed", 99.0, 111.0, try_number)]
+        scene.log(SUBMIT, "Stream answered 500", try_number, exception)
         assert scene.faults == faults
+
+    def test_but_not_the_last_try_of_anything_else(self, scene: Scene) -> None:
+        scene.books.jobs = [OPERATOR]
+        scene.books.tries = [row(SUBMIT, "failed", 99.0, 111.0, OPERATOR.retries + 1)]
+        assert scene.faults == ["wrong"]
 
     def test_a_success_before_the_stream_task_ended_is_wrong(self, scene: Scene) -> None:
         scene.books.stream_tasks["t1"]["ended"] = 120.0
