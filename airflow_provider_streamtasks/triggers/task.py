@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from airflow.sdk.configuration import conf
@@ -28,6 +30,12 @@ BACKSTOP = 15.0
 
 SCHEDULER_LAG = 2.0
 """Seconds that the scheduler may need to take note of a worker's end."""
+
+# Shared, because the event loop stands still while the garbage collector goes through what each wait holds,
+# and a logger of its own is a third of that.
+log = logging.getLogger(__name__)
+_tell = log.log
+_terms = lru_cache(maxsize=256)(WaitTerms)
 
 
 class StreamTaskTrigger(BaseTrigger):
@@ -61,7 +69,7 @@ class StreamTaskTrigger(BaseTrigger):
         self.stream_conn_id = stream_conn_id
         self.stream_task_ids = list(stream_task_ids)
         self.started_at = started_at
-        self.terms = WaitTerms(timeout, poll_interval, max_wait, keep_on_errors)
+        self.terms = _terms(timeout, poll_interval, max_wait, keep_on_errors)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
@@ -76,7 +84,7 @@ class StreamTaskTrigger(BaseTrigger):
         """Wait, and fire the event that :func:`read_event` reads."""
         wait = Wait(self.stream_task_ids, self.terms, self.started_at)
         left = max(0.0, wait.deadline - time.time())
-        self.log.info("Waiting up to %.10g s for Stream to finish %s", left, in_words(wait.task_ids))
+        log.info("Waiting up to %.10g s for Stream to finish %s", left, in_words(wait.task_ids))
         try:
             await self.carry_out(wait)
         except StreamException as error:
@@ -85,7 +93,7 @@ class StreamTaskTrigger(BaseTrigger):
             # Left to Airflow, it would become a TaskDeferralError, which soft_fail turns into a skip.
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
         age = time.time() - self.started_at
-        self.log.info("The wait ended after %.1f s: %s", age, wait.outcome.value if wait.outcome else None)
+        log.info("The wait ended after %.1f s: %s", age, wait.outcome.value if wait.outcome else None)
         spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
 
@@ -93,7 +101,7 @@ class StreamTaskTrigger(BaseTrigger):
         """Look at what is waited for until the wait is over."""
         from airflow_provider_streamtasks.triggers import poller  # parsing a DAG never needs it
 
-        await poller.wait_for(self.stream_conn_id, wait, self.log.log)
+        await poller.wait_for(self.stream_conn_id, wait, _tell)
 
     async def event(self, wait: Wait) -> TriggerEvent:
         """Return the event that tells a worker how the wait ended, once it may be fired."""
