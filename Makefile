@@ -21,7 +21,7 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
 	@$(PY) -m demo $(if $(KEEP),--keep)
 
-test: lint types unit system docs  ## Everything that CI checks
+test: lint types unit system storm docs  ## Everything that CI checks
 
 lint: $(VENV)/.dev  ## Ruff
 	$(VENV)/bin/ruff check .
