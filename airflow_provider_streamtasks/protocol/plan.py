@@ -77,12 +77,14 @@ class PollPlan:
         self.budget = budget
         self.schedule = schedule
         self.stretch = 1.0
-        self._waits: set[Wait] = set()
+        # By number, because the garbage collector passes over tuples of nothing but numbers.
+        self._waits: dict[int, Wait] = {}
+        self._numbers: dict[Wait, int] = {}
         self._last_looks: set[Wait] = set()  # those whose deadline has come
         self._watched: dict[str, _Watched] = {}
         self._due: list[tuple[float, str]] = []
-        self._deadlines: list[tuple[float, int, Wait]] = []
-        self._numbers = count()
+        self._deadlines: list[tuple[float, int]] = []
+        self._count = count()
         self._pace = self._interval  # one object for all waits
         self._lag = 0.0  # seconds by which the plan's clock is behind
         self._span = (-inf, 0.0)  # when the stretch was measured, and the lag then
@@ -94,7 +96,8 @@ class PollPlan:
     def join(self, wait: Wait, now: float) -> None:
         """Begin to look at the Stream tasks of a wait: at once, or in turn where the budget is spent."""
         wait.interval = self._pace
-        self._waits.add(wait)
+        number = self._numbers[wait] = next(self._count)
+        self._waits[number] = wait
         age = now - wait.started_at
         first = 0.0 if self.budget.ready_at(now) <= now else wait.terms.delay(age, wait.interval)
         for task_id in wait.open_task_ids:
@@ -103,11 +106,12 @@ class PollPlan:
             watched.began = min(watched.began, wait.started_at)
             self._put(task_id, watched, now + first - self._lag)
         # Whatever it is that ended while nobody looked, it is looked at once.
-        heapq.heappush(self._deadlines, (max(now, wait.deadline), next(self._numbers), wait))
+        heapq.heappush(self._deadlines, (max(now, wait.deadline), number))
 
     def leave(self, wait: Wait) -> None:
         """Forget a wait, whether it is over or not."""
-        self._waits.discard(wait)
+        if wait in self._numbers:
+            del self._waits[self._numbers.pop(wait)]
         self._last_looks.discard(wait)
         for task_id in dict.fromkeys(wait.task_ids):
             watched = self._watched.get(task_id)
@@ -119,22 +123,25 @@ class PollPlan:
             self._due = [entry for entry in self._due if self._is_current(entry)]
             heapq.heapify(self._due)
         if len(self._deadlines) > 2 * len(self._waits) + 64:
-            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._waits]
+            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._waits]
             heapq.heapify(self._deadlines)
 
     def expire(self, now: float) -> list[Wait]:
         """Prefer the last looks of waits whose deadline has come; return those that ended without one."""
         over = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            came, number, wait = heapq.heappop(self._deadlines)
+            came, number = heapq.heappop(self._deadlines)
+            wait = self._waits.get(number)
+            if wait is None:
+                continue
             if wait in self._last_looks:
                 wait.expire(now)
                 over.append(wait)
-            elif wait in self._waits:
+            else:
                 self._last_looks.add(wait)
                 for task_id in wait.open_task_ids:
                     self._put(task_id, self._watched[task_id], -inf)
-                heapq.heappush(self._deadlines, (came + LAST_LOOK, number, wait))
+                heapq.heappush(self._deadlines, (came + LAST_LOOK, number))
         return over
 
     def take(self, now: float) -> str | None:

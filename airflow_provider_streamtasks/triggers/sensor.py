@@ -142,7 +142,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
             key=xcom["key"],
             map_indexes=-1,
         )
-        self.stream_task_ids = check_stream_task_ids(value)
+        self.stream_task_ids = tuple(check_stream_task_ids(value))
         self.single = isinstance(value, str)
 
     def _began_at(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -67,7 +67,7 @@ class StreamTaskTrigger(BaseTrigger):
     ) -> None:
         super().__init__()
         self.stream_conn_id = stream_conn_id
-        self.stream_task_ids = list(stream_task_ids)
+        self.stream_task_ids = tuple(stream_task_ids)
         self.started_at = started_at
         self.terms = _terms(timeout, poll_interval, max_wait, keep_on_errors)
 
@@ -75,7 +75,7 @@ class StreamTaskTrigger(BaseTrigger):
         """Return the class path and the arguments: ids and numbers, never a secret."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "stream_conn_id": self.stream_conn_id,
-            "stream_task_ids": self.stream_task_ids,
+            "stream_task_ids": list(self.stream_task_ids),
             "started_at": self.started_at,
             **asdict(self.terms),
         }
@@ -97,11 +97,11 @@ class StreamTaskTrigger(BaseTrigger):
         spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
 
-    async def carry_out(self, wait: Wait) -> None:
+    def carry_out(self, wait: Wait) -> Awaitable[None]:
         """Look at what is waited for until the wait is over."""
         from airflow_provider_streamtasks.triggers import poller  # parsing a DAG never needs it
 
-        await poller.wait_for(self.stream_conn_id, wait, _tell)
+        return poller.wait_for(self.stream_conn_id, wait, _tell)
 
     async def event(self, wait: Wait) -> TriggerEvent:
         """Return the event that tells a worker how the wait ended, once it may be fired."""
@@ -109,7 +109,7 @@ class StreamTaskTrigger(BaseTrigger):
         return TriggerEvent(
             {
                 "outcome": wait.outcome.value if wait.outcome else None,
-                "stream_task_ids": self.stream_task_ids,
+                "stream_task_ids": list(self.stream_task_ids),
                 "open": wait.open_task_ids,
                 "timeout": self.terms.timeout,
                 "error": wait.error.to_dict() if wait.error else None,

@@ -46,14 +46,14 @@ def test_a_literal_starts_in_the_triggerer() -> None:
     assert task.start_trigger_args.next_method == "execute_complete"
     assert task.start_trigger_args.timeout == timedelta(hours=1, seconds=15)
     trigger = trigger_of(task)
-    assert trigger.stream_task_ids == ["abc"]
+    assert trigger.stream_task_ids == ("abc",)
     assert trigger.terms.timeout == 3600
     assert (trigger.began_here, trigger.single, trigger.end) == (True, True, True)
 
 
 def test_a_list_of_literals_wants_a_list_of_results() -> None:
     trigger = trigger_of(serialized(dag_with(stream_task_id=["a", "b"])))
-    assert (trigger.stream_task_ids, trigger.single) == (["a", "b"], False)
+    assert (trigger.stream_task_ids, trigger.single) == (("a", "b"), False)
 
 
 def test_an_output_is_pulled_by_the_trigger() -> None:
