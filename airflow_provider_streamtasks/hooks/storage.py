@@ -24,7 +24,7 @@ SILENCE = 60.0
 """Seconds that a storage host may send nothing in the middle of a download."""
 
 CHUNK = 1024 * 1024
-"""Bytes of a download that are handed on at a time, at the most."""
+"""Bytes that are read at a time, at the most."""
 
 FEWEST = 256 * 1024
 """Bytes that are handed on at a time at least: many small pieces cost more than the bytes in them."""
