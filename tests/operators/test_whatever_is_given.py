@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from airflow.sdk import BaseNotifier, BaseOperator
+from airflow.sdk.io.store import _STORE_CACHE
+from s3fs import S3FileSystem
 
 from airflow_provider_streamtasks.arguments import check_stream_task_ids
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
@@ -159,6 +161,9 @@ def begin(made: Any) -> None:
     elif isinstance(made, StreamTaskSensor):
         assert all(isinstance(task_id, str) for task_id in made.awaited_task_ids({}))
     elif isinstance(made, StreamExportToObjectStorageOperator):
+        # What is kept for each Airflow connection would fill the memory: every example names another one.
+        _STORE_CACHE.clear()
+        S3FileSystem.clear_instance_cache()
         check_stream_task_ids(made.stream_task_id)
         places = made._places(made._folder(), [Export("../a", ".jsonl"), Export("b", "")])
         assert {place.parent for place in places} == {made._folder()}
