@@ -224,8 +224,14 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 def _check_file_name(template: Any) -> None:
     allowed = f"text with {', '.join(f'{{{part}}}' for part in _NAME_PARTS)} is needed"
     try:
-        parts = {part for _, part, _, _ in Formatter().parse(check_text("file_name", template))}
+        pieces = list(Formatter().parse(check_text("file_name", template)))
     except ValueError as error:
         raise ValueError(f"file_name is {shortened(template)}: {allowed} ({error})") from None
-    if unknown := parts - {None, *_NAME_PARTS}:
+    if unknown := {part for _, part, _, _ in pieces} - {None, *_NAME_PARTS}:
         raise ValueError(f"file_name holds {{{sorted(map(str, unknown))[0]}}}: {allowed}")
+    for _, part, width, _ in pieces:
+        # A name as wide as a number can say would fill the memory.
+        if width and ("{" in width or re.search(r"[0-9]{4}", width)):
+            raise ValueError(
+                f"file_name formats {part} as {shortened(width)}: something like {{index:03d}} is needed"
+            )

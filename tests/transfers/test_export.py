@@ -115,7 +115,10 @@ def test_names(template: str, export: Export, store: Store, tmp_path: Path) -> N
     assert NAMES[template].replace("ID", task_id) in files(tmp_path / "exports")
 
 
-@pytest.mark.parametrize("bad", ["", "{}", "{name}", "{index.__class__}", "{index", "{0}", None, 3])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "{}", "{name}", "{index.__class__}", "{index", "{0}", None, 3, "{index:9999d}", "{index:{index}}"],
+)
 def test_a_name_that_makes_no_sense_is_an_import_error(bad: Any) -> None:
     with pytest.raises(ValueError, match="file_name"):
         StreamExportToObjectStorageOperator(
