@@ -86,7 +86,8 @@ def bounds(conditions: Any, name: str, fields: Mapping[str, Any]) -> Iterator[tu
 
 def comparable(value: Any, other: Any) -> bool:
     """Whether one of two values can come before the other."""
-    return isinstance(value, str) == isinstance(other, str) and isinstance(value, str | int | float)
+    both = (value, other)
+    return all(isinstance(each, str) for each in both) or all(isinstance(each, int | float) for each in both)
 
 
 def _clause(key: str, operand: Any, fields: Mapping[str, Any]) -> Test:

@@ -139,6 +139,7 @@ def test_times_are_compared_as_times(stream: Stream, rooms: None) -> None:
         ({"role": "admin"}, "a"),
         ({"teams": {"$in": ["red"]}}, "b"),
         ({"level": {"$lte": 2}}, "b"),
+        ({"level": {"$gt": ["ada"]}}, ""),
         ({"last_active": {"$exists": False}}, "b"),
     ],
 )
