@@ -81,7 +81,7 @@ def _number(extra: Mapping[str, Any], name: str, default: float, *, at_most: flo
         return default
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 < number <= at_most:
         raise StreamConfigurationError(
