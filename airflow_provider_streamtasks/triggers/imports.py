@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,14 +63,17 @@ class StreamImportTrigger(StreamTaskTrigger):
             await asyncio.shield(task)
 
     async def _cancel(self) -> None:
-        if await self._is_still_deferred():
-            # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2).
-            self.log.info("The Airflow task still waits, in another triggerer: nothing is cancelled")
+        # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2). There the wait
+        # may go on, or have ended meanwhile.
+        if time.time() >= self.started_at + self.terms.timeout or await self._is_still_deferred():
+            self.log.info("The wait is over, or goes on in another triggerer: nothing is cancelled")
             return
         hook = StreamHook(self.stream_conn_id)
         try:
             for import_id in self.stream_task_ids:
                 try:
+                    if (await hook.aget_task(import_id, self.pollable)).finished:
+                        continue
                     await hook.acall(cancel_import(import_id))
                     self.log.info("Cancelled the import %s", import_id)
                 except StreamException as error:

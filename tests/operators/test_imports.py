@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -210,16 +212,41 @@ class TestSensor:
             StreamImportSensor(task_id="wait", import_id=import_id)
 
 
-def test_the_trigger_survives_its_own_serialization() -> None:
-    trigger = StreamImportTrigger(
-        stream_conn_id="stream_default",
-        stream_task_ids=["a"],
-        started_at=1.0,
-        timeout=2.0,
-        poll_interval=3.0,
-        max_wait=4.0,
-        completed_states=[2],
-        failed_states=[3, 4],
-        cancel_on_kill=True,
-    )
-    assert revived(trigger).serialize() == trigger.serialize()
+class TestTrigger:
+    def trigger(self, *import_ids: str, started_at: float = 1.0, timeout: float = 2.0) -> StreamImportTrigger:
+        return StreamImportTrigger(
+            stream_conn_id="stream_default",
+            stream_task_ids=import_ids,
+            started_at=started_at,
+            timeout=timeout,
+            poll_interval=3.0,
+            max_wait=4.0,
+            completed_states=[COMPLETED],
+            failed_states=[FAILED, CANCELLED],
+            cancel_on_kill=True,
+        )
+
+    def test_it_survives_its_own_serialization(self) -> None:
+        trigger = self.trigger("a")
+        assert revived(trigger).serialize() == trigger.serialize()
+
+    async def test_killing_it_cancels_what_still_goes_on(
+        self, connection: None, control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImportV2Task", end="never")
+        control.fate(operation="CreateImportV2Task", pending=0, running=0, times=1)
+        import_ids = [await asyncio.to_thread(Run().execute, second) for _ in range(2)]
+        endless = [task["stream_task_id"] for task in control.tasks() if not task["finished"]]
+        await self.trigger(*import_ids, started_at=time.time(), timeout=60).on_kill()
+        cancelled = [entry["path"].split("/")[-2] for entry in control.journal("CancelImportV2Task")]
+        assert len(import_ids) == 2
+        assert cancelled == endless
+        assert len(cancelled) == 1
+
+    async def test_killing_it_after_its_deadline_cancels_nothing(
+        self, connection: None, control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImportV2Task", end="never")
+        import_id = await asyncio.to_thread(Run().execute, second)
+        await self.trigger(import_id, started_at=time.time() - 61, timeout=60).on_kill()
+        assert control.journal("CancelImportV2Task") == []
