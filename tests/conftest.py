@@ -38,7 +38,7 @@ from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, runnin
 
 # A change is judged by the same examples as the one before it; looking for new ones is for the night.
 settings.register_profile("default", max_examples=200, deadline=None, derandomize=True)
-settings.register_profile("nightly", max_examples=100_000, deadline=None)
+settings.register_profile("nightly", max_examples=100_000, deadline=None, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SetConnection = Callable[..., None]
