@@ -123,12 +123,42 @@ def hours_table(results: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
+def budget_table(results: dict[str, dict[str, float]]) -> list[str]:
+    """Return the rows of the table about a budget that is far too small."""
+    words = {
+        "alone": "one triggerer",
+        "beside_others": "beside a program that takes half of the budget",
+        "two_triggerers": "two triggerers",
+    }
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        "   * - ",
+        "     - mean delay ÷ the least possible",
+        "     - delay mean / p99 / largest",
+        "     - 429",
+    ]
+    for name, row in results.items():
+        lines += [
+            f"   * - {words[name]}",
+            f"     - {row['delay_ratio']:.2f}",
+            f"     - {row['delay_mean']:.0f} s / {row['delay_p99']:.0f} s / {row['delay_max']:.0f} s",
+            f"     - {row['rejected']}",
+        ]
+    return [line.rstrip() for line in lines]
+
+
+TABLES = {"hours": hours_table, "budget": budget_table}
+"""The sections whose tables are not :func:`table`."""
+
+
 def main() -> None:
     """Write the picture and one file for each table."""
     draw(HERE / "waiting.svg")
     measured = HERE / "benchmarks.json"
     for name, results in json.loads(measured.read_text()).items() if measured.exists() else ():
-        rows = hours_table(results) if name == "hours" else table(results)
+        rows = TABLES.get(name, table)(results)
         (HERE / f"waiting_{name}.inc").write_text("\n".join(rows) + "\n")
 
 

@@ -17,14 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.protocol.simulation import simulate
+from tests.protocol.simulation import SHARE, Server, least_delay, mixture_in_minutes, simulate
 from tests.servers import self_signed
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "benchmarks.json"
 REFERENCE = "shared_session"
-SECTIONS = ["cpu", "tls", "sdk", "many", "mixture", "hours"]
+SECTIONS = ["cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
 HOUR_LONG = 200  # Stream tasks
+LIMIT, WAITS = 1000, 5000  # polls a minute that Stream takes, and waits that go on at any time
 
 
 @contextmanager
@@ -104,6 +105,29 @@ def hours() -> dict[str, Any]:
     return {"shared_poller": row}
 
 
+def budget() -> dict[str, Any]:
+    """Return what a budget that is far too small for the waits makes of them, in virtual time."""
+    steady: dict[str, Any] = {"refill": True, "lasts": 12_000, "counted_after": 4_000}
+    half = LIMIT // 2
+    ways = {
+        "alone": ({}, Server(LIMIT), SHARE * LIMIT),
+        "beside_others": ({}, Server(LIMIT, others=half), SHARE * half),
+        "two_triggerers": ({"processes": 2}, Server(LIMIT), SHARE * LIMIT),
+    }
+    results = {}
+    for name, (more, server, ours) in ways.items():
+        counted = simulate(WAITS, mixture_in_minutes, server=server, **steady, **more)
+        results[name] = {
+            "delay_ratio": counted.mean_delay / least_delay(WAITS, ours),
+            "delay_mean": counted.mean_delay,
+            "delay_p99": counted.p99_delay,
+            "delay_max": max(max(counted.delays), counted.longest_open),
+            "rejected": len(server.rejected),
+        }
+        print(f"  {name}: {results[name]}", flush=True)
+    return results
+
+
 def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Return medians, and the ratio of the CPU per poll to the reference's in the same round."""
     table: dict[str, Any] = {}
@@ -137,6 +161,8 @@ def main() -> None:
                 results[name] = interleaved(ways, options.rounds, 1000, "short", 1.0, certificate)
         elif name == "hours":
             results[name] = hours()
+        elif name == "budget":
+            results[name] = budget()
         elif name == "sdk":
             results[name] = interleaved(["shared_poller", REFERENCE, "official_sdk"], 1, 100, "short", 1.0)
         elif name == "many":

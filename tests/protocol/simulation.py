@@ -26,7 +26,15 @@ MIXTURE_K = 6.04
 MIXTURE_G = 0.551
 """What hazard-aware spending saves at most for :func:`mixture`; spending evenly is 1."""
 
+SHARE = 0.8
+"""The part of Stream's limit that a connection uses by default."""
+
 Durations = Callable[[random.Random], float]
+
+
+def least_delay(waits: int, polls_a_minute: float) -> float:
+    """Return the least mean delay, in seconds, that any schedule can have for :func:`mixture`."""
+    return waits * MINUTE / (2 * polls_a_minute) * MIXTURE_G
 
 
 def mixture(dice: random.Random) -> float:
@@ -102,7 +110,7 @@ def simulate(
     *,
     server: Server | None = None,
     processes: int = 1,
-    share: float = 0.8,
+    share: float = SHARE,
     spread: float = 0.0,
     lasts: float = inf,
     counted_after: float = 0.0,

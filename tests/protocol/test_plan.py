@@ -16,7 +16,7 @@ from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, WaitTer
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.schedule import Schedule
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from tests.protocol.simulation import MIXTURE_G, Server, mixture, mixture_in_minutes, simulate
+from tests.protocol.simulation import SHARE, Server, least_delay, mixture, mixture_in_minutes, simulate
 
 NOW = 1_800_000_000.0
 HOUR = WaitTerms(timeout=3600.0)
@@ -214,12 +214,7 @@ def test_the_detection_delay_lies_between_two_looks(updated_at: float | None, de
 
 # A fifth of Stream's 1,000 polls a minute and 5,000 waits: the same polls a wait, in less time of a test.
 LIMIT, WAITS = 200, 1000
-OUR_POLLS = 0.8 * LIMIT / 60  # a second
-
-
-def bound(waits: int, polls_a_second: float) -> float:
-    """The least mean delay that any schedule can have."""
-    return waits / (2 * polls_a_second) * MIXTURE_G
+BOUND = least_delay(WAITS, SHARE * LIMIT)
 
 
 def test_a_budget_is_spent_where_it_shortens_waits_most() -> None:
@@ -232,20 +227,19 @@ def test_a_budget_is_spent_where_it_shortens_waits_most() -> None:
         counted_after=4_000,
     )
     assert result.server.rejected == []
-    assert result.mean_delay <= 1.5 * bound(WAITS, OUR_POLLS)
-    assert max(result.delays) <= 20 * bound(WAITS, OUR_POLLS)
-    assert result.longest_open <= 20 * bound(WAITS, OUR_POLLS)
+    assert result.mean_delay <= 1.5 * BOUND
+    assert max(result.delays) <= 20 * BOUND
+    assert result.longest_open <= 20 * BOUND
 
 
 def test_waits_that_begin_together_all_end() -> None:
     result = simulate(WAITS, mixture_in_minutes, server=Server(LIMIT))
     assert len(result.delays) == WAITS
     assert result.server.rejected == []
-    assert result.mean_delay <= 1.5 * bound(WAITS, OUR_POLLS)
+    assert result.mean_delay <= 1.5 * BOUND
 
 
 def test_another_program_may_take_half_of_the_budget() -> None:
-    ours = (0.8 * LIMIT - LIMIT / 2) / 60
     result = simulate(
         WAITS,
         mixture_in_minutes,
@@ -255,7 +249,7 @@ def test_another_program_may_take_half_of_the_budget() -> None:
         counted_after=6_000,
     )
     assert result.server.rejected == []
-    assert result.mean_delay <= 1.5 * bound(WAITS, ours)
+    assert result.mean_delay <= 1.5 * least_delay(WAITS, SHARE * LIMIT / 2)
 
 
 def test_two_triggerers_share_the_budget() -> None:
@@ -270,7 +264,7 @@ def test_two_triggerers_share_the_budget() -> None:
     )
     assert result.server.rejected == []
     # Each learns from its own half only.
-    assert result.mean_delay <= 1.6 * bound(WAITS, OUR_POLLS)
+    assert result.mean_delay <= 1.6 * BOUND
 
 
 def test_when_others_leave_nothing_the_429s_do_not_become_a_storm() -> None:
