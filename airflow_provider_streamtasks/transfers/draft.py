@@ -19,7 +19,6 @@ moment. There a temporary name would only cost a copy of the whole, and the righ
 BLOCK = 5 * 1024 * 1024
 """Bytes that go to an object storage at a time: the fewest that S3 takes. Several of these are in memory."""
 
-_PIECE = 16 * 1024  # bytes: Linux takes large writes to a disk at half the speed (fresh, large pages)
 _MOST_BLOCKS = 9_000  # S3 takes 10,000
 _UNKNOWN_BLOCK = 2 * BLOCK
 
@@ -67,9 +66,7 @@ class Draft:
 
         :raises OSError: for example if the disk is full
         """
-        view = memoryview(data)
-        for start in range(0, len(view), _PIECE):
-            self._file.write(view[start : start + _PIECE])
+        self._file.write(data)
 
     def commit(self) -> None:
         """

@@ -2,7 +2,8 @@
 
 A file of 2 GiB goes from a storage host to a disk and to moto's S3 server, over HTTP, in turns: by the
 operator, by ``curl``, and, to S3, by ``curl`` into boto3; to the disk also from a host that sends at most 2.5
-Gbit/s. Writes ``docs/benchmarks_export.json``, and from it the table of the documentation,
+Gbit/s. Whoever writes to the disk finds pages at hand, since a file of that size was removed right before.
+Writes ``docs/benchmarks_export.json``, and from it the table of the documentation,
 ``docs/transfers_cost.inc``.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.sandbox import SandboxControl, files
 from airflow_provider_streamtasks.sandbox.content import Part
+from tests.benchmarks.one_transfer import have_pages_at_hand
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "benchmarks_export.json"
@@ -136,10 +138,12 @@ def export(url: str, **fate: Any) -> str:
     return task_id
 
 
-def curl(url: str, target: Path) -> Measured:
+def curl(source: Source, folder: Path) -> Measured:
     """Download with curl to a disk."""
+    have_pages_at_hand(folder, source.size)
+    target = str(folder / "curl")
     download = subprocess.Popen(
-        ["curl", "--silent", "--fail", "--output", str(target), "--write-out", "%{time_total}", url],
+        ["curl", "--silent", "--fail", "--output", target, "--write-out", "%{time_total}", source.url],
         stdout=subprocess.PIPE,
     )
     assert download.stdout
@@ -147,11 +151,11 @@ def curl(url: str, target: Path) -> Measured:
     return {"seconds": seconds, "cpu": cpu_seconds(download)}
 
 
-def curl_into_boto3(url: str, endpoint: str) -> Measured:
+def curl_into_boto3(source: Source, endpoint: str) -> Measured:
     """Download with curl into a process that uploads with boto3."""
-    source = subprocess.Popen(["curl", "--silent", "--fail", url], stdout=subprocess.PIPE)
-    measured = one_transfer("pipe", BUCKET, endpoint, stdin=source.stdout)
-    return {**measured, "cpu": measured["cpu"] + cpu_seconds(source)}
+    download = subprocess.Popen(["curl", "--silent", "--fail", source.url], stdout=subprocess.PIPE)
+    measured = one_transfer(source, "pipe", BUCKET, endpoint, stdin=download.stdout)
+    return {**measured, "cpu": measured["cpu"] + cpu_seconds(download)}
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
@@ -161,10 +165,10 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def one_transfer(*arguments: str, stdin: Any = None) -> Measured:
+def one_transfer(source: Source, *arguments: str, stdin: Any = None) -> Measured:
     """Transfer in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.one_transfer", *arguments],
+        [sys.executable, "-m", "tests.benchmarks.one_transfer", str(source.size), *arguments],
         cwd=ROOT,
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -205,8 +209,10 @@ def to_disk(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
         return measured
 
     ways: dict[str, Callable[[], Measured]] = {
-        "curl": lambda: removed(curl(source.url, folder / "curl")),
-        "provider_to_disk": lambda: removed(one_transfer("provider", source.ids, f"file://{folder}/")),
+        "curl": lambda: removed(curl(source, folder)),
+        "provider_to_disk": lambda: removed(
+            one_transfer(source, "provider", source.ids, f"file://{folder}/")
+        ),
     }
     return interleaved(ways, source.size, rounds)
 
@@ -223,14 +229,14 @@ def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
             return go(endpoint)
 
     def to_disk() -> Measured:
-        measured = curl(source.url, folder / "curl")
+        measured = curl(source, folder)
         (folder / "curl").unlink()
         return measured
 
     ways: dict[str, Callable[[], Measured]] = {
-        "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(source.url, url)),
+        "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(source, url)),
         "provider_to_s3": lambda: on_new_server(
-            lambda _: one_transfer("provider", source.ids, f"s3://aws_default@{BUCKET}/")
+            lambda _: one_transfer(source, "provider", source.ids, f"s3://aws_default@{BUCKET}/")
         ),
         "curl": to_disk,
     }
@@ -255,7 +261,7 @@ def main() -> None:
     """Run what is asked for, and keep the results of the rest."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.export", description=__doc__)
     parser.add_argument("--only", choices=list(TITLES), action="append")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=2048, help="size of the file")
     parser.add_argument("--folder", type=Path, help="where the disk is (default: a temporary folder)")
     options = parser.parse_args()
