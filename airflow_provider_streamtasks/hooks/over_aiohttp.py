@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.hooks.over_requests import (
     without,
 )
 from airflow_provider_streamtasks.hooks.time_limit import TimeLimit
+from airflow_provider_streamtasks.protocol.poll_budget import AT_ONCE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
 
@@ -46,7 +47,7 @@ class AiohttpTransport:
         # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
         tls = await asyncio.to_thread(_ssl_context) if base_url.startswith("https:") else True
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=64, ssl=tls),
+            connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls),
             headers=connection.credentials.headers(token),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The time of the whole request is limited in `send`.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import inf, sqrt
 
-GROWTH = 0.5
+GROWTH = 0.45
 """Seconds between two looks, per square root of age in seconds."""
 
 LOOK_COST = 0.1
