@@ -12,8 +12,8 @@ from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
 
 AT_ONCE = 32
 """
-Polls that may be under way at the same time, each on a connection of its own, which takes memory and, over TLS,
-as much CPU to open as ten polls. Answers that take 0.1 s leave room for 19,200 polls a minute.
+Polls that may be under way at the same time, each on a connection of its own. To open one over TLS costs as
+much CPU as a dozen polls. Where answers take 0.1 s, there is room for 19,200 polls a minute.
 """
 
 UNKNOWN_AT_ONCE = 8

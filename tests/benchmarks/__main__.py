@@ -23,7 +23,8 @@ from tests.servers import self_signed
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "benchmarks.json"
 REFERENCE = "shared_session"
-SECTIONS = ["cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
+SECTIONS = ["few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
+WITH_SDK = ["shared_poller", REFERENCE, "official_sdk"]
 HOUR_LONG = 200  # Stream tasks
 LIMIT, WAITS = 1000, 5000  # polls a minute that Stream takes, and waits that go on at any time
 
@@ -163,10 +164,13 @@ def main() -> None:
             results[name] = hours()
         elif name == "budget":
             results[name] = budget()
+        elif name == "few":
+            results[name] = interleaved([*WITH_SDK, "by_hand"], options.rounds, 100, "short", 1.0)
         elif name == "sdk":
-            results[name] = interleaved(["shared_poller", REFERENCE, "official_sdk"], 1, 100, "short", 1.0)
+            results[name] = interleaved(WITH_SDK, 1, 1000, "short", 1.0)
         elif name == "many":
-            results[name] = interleaved(["shared_poller", REFERENCE], options.rounds, 10_000, "short", 10.0)
+            ways = ["shared_poller", REFERENCE, "by_hand"]
+            results[name] = interleaved(ways, options.rounds, 10_000, "short", 10.0)
         else:
             results[name] = side_by_side(["shared_poller", REFERENCE], 1000, "mixture", 30.0)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
