@@ -48,7 +48,7 @@ chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with 
 storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)
 	$(PY) -m pytest -m chaos
 
-fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (hours)
+fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (half an hour and more)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
 
 docs: $(VENV)/.dev  ## The documentation, warnings as errors
