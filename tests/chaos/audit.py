@@ -21,6 +21,9 @@ GRACE = 30.0
 NOTICED = 60.0
 """Seconds after the outage in which every wait must have noticed the end of its Stream task."""
 
+BACKLOG = 1.0
+"""Seconds after the outage in which Stream works off what was sent into its silence."""
+
 _KEY = re.compile(r"\bj\d{3}-\d+\b")
 _UNCERTAIN_BATCHES = re.compile(r"(\d+) \(items \d+ to \d+\)")
 SENT_AGAIN = "is submitted again"
@@ -117,7 +120,7 @@ class _Audit:
                     if self._failed_before(before, after.time):
                         continue  # what failed is submitted anew
                     again += 1
-                    told = SENT_AGAIN in log or (before.status != 201 and TRYING_AGAIN in log)
+                    told = SENT_AGAIN in log or (self._unheard(before) and TRYING_AGAIN in log)
                     unreported += not (job.on_ambiguous == "resubmit" and told)
             self.again += bool(again)
             if unreported:
@@ -138,13 +141,22 @@ class _Audit:
         _, text = self._cause(job, job.submitter, row["try_number"])
         return {int(number) - 1 for number in _UNCERTAIN_BATCHES.findall(text)}
 
+    def _unheard(self, sent: Sent) -> bool:
+        """
+        Tell whether Airflow may have heard nothing that says whether Stream took a request.
+
+        What was sent into Stream's silence is answered, too, when the silence is over: to nobody.
+        """
+        began, ended = self.books.outage
+        return sent.status is None or sent.status >= 500 or began <= sent.time <= ended + BACKLOG
+
     def _doubt(self, job: Job, keys: list[str]) -> bool:
         """Tell whether nobody could know if Stream had accepted a batch: no good answer, or a dead worker."""
         sent = self.sent[keys[0]]
         died = any(
             self._died(job, job.submitter, row) for row in self.tries.get((job.dag_id, job.submitter), ())
         )
-        return died or any(each.status is None or each.status >= 500 for each in sent)
+        return died or any(map(self._unheard, sent))
 
     # -- how Airflow ended -----------------------------------------------------------------------------
 

@@ -127,6 +127,14 @@ class TestSubmissions:
         scene.log(SUBMIT, f"Stream may have it, so it {words}")
         assert scene.faults == []
 
+    def test_an_answer_into_the_silence_of_the_outage_is_heard_by_nobody(self, scene: Scene) -> None:
+        scene.books.jobs = [replace(JOB, on_ambiguous="resubmit")]
+        scene.books.journal.insert(0, sent(99.0, "t0"))
+        scene.log(SUBMIT, f"Stream did not answer within 10 s {TRYING_AGAIN} 0.0 s")
+        assert scene.faults == ["repeated"]
+        scene.books.outage = (40.0, 98.5)
+        assert scene.faults == []
+
     def test_but_never_silently(self, scene: Scene) -> None:
         scene.books.jobs = [replace(JOB, on_ambiguous="resubmit")]
         scene.books.journal.insert(0, sent(99.0, "t0"))
