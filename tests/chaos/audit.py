@@ -231,9 +231,12 @@ class _Audit:
             if entry["operation"] == "GetTask":
                 polls[entry["path"].rpartition("/")[2]].append(entry)
         waits = longest = 0.0
+        left_alone = self._left_alone()
         for task_id, looks in polls.items():
             end = self.books.stream_tasks.get(task_id, {}).get("ended")
-            waited = any(began - GRACE <= look["time"] <= ended for look in looks)
+            waited = task_id not in left_alone and any(
+                began - GRACE <= look["time"] <= ended for look in looks
+            )
             if end is None or end > ended or not waited:
                 continue
             answers = [look["time"] for look in looks if look["time"] >= end and look["status"] == 200]
@@ -253,6 +256,16 @@ class _Audit:
             operations = Counter(entry["operation"] for entry in refused)
             self.found.stampede.append(f"429 after the outage: {dict(operations)}")
         self.found.numbers.update(waits_over_outage=waits, longest_notice=round(longest, 1))
+
+    def _left_alone(self) -> set[str | None]:
+        """Return the Stream tasks for which nobody waits any more: the last try to do so was killed."""
+        return {
+            sent.stream_task_id
+            for job in self.books.jobs
+            if job.waiter and (row := self._last(job, job.waiter)) and self._died(job, job.waiter, row)
+            for key in job.keys
+            for sent in self.sent[key]
+        }
 
     # -- numbers ---------------------------------------------------------------------------------------
 

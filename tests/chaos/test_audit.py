@@ -202,6 +202,18 @@ class TestOutage:
         scene.books.tries[1] = row(WAIT, "success", 101.0, time + 2.0)
         assert scene.faults == faults
 
+    @pytest.mark.parametrize(("killed", "faults"), [(False, ["unnoticed"]), (True, [])])
+    def test_whose_last_try_was_killed_notices_nothing(
+        self, scene: Scene, killed: bool, faults: list[str]
+    ) -> None:
+        scene.books.jobs = [replace(OPERATOR, way="operator", end="failed")]
+        scene.books.stream_tasks["t1"] = {"status": "failed", "ended": 1010.0}
+        scene.books.journal[1:] = [look(1005.0, status=503, fault="unavailable")]
+        scene.books.tries = [row(SUBMIT, "failed", 99.0, 1040.0, try_number=4)]
+        if not killed:
+            scene.log(SUBMIT, "Stream task failed", try_number=4, exception="StreamTaskException")
+        assert scene.faults == faults
+
     def test_nobody_is_refused_because_all_come_back_at_once(self, scene: Scene) -> None:
         scene.books.journal.append(look(1062.0, status=429))
         assert scene.faults == ["stampede"]
