@@ -17,6 +17,16 @@ from tests.system.real_stream import ALERTS, FATES, RealStream
 
 REPOSITORY = Path(__file__).parents[2]
 
+ORDINARY = (
+    "delete_channels_and_wait",
+    "delete_channels_with_alert",
+    "delete_channels_with_deadline",
+    "retries_do_not_help",
+    "result_with_signed_url",
+    "waits_by_itself",
+    "broken_connections",
+)
+
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
@@ -51,6 +61,15 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
         }
         with LocalAirflow(dags, env=env, home=folder / "airflow") as airflow:
             yield RealStream(airflow, sandbox, small.control, mail, folder)
+
+
+@pytest.fixture(scope="session")
+def runs(real: RealStream) -> dict[str, str]:
+    """Run the ordinary DAGs side by side, and return DAG -> run id once all have ended."""
+    runs = {dag_id: real.airflow.trigger(dag_id) for dag_id in ORDINARY}
+    for dag_id, run_id in runs.items():
+        real.airflow.wait_for_run(dag_id, run_id, timeout=240)
+    return runs
 
 
 def _connection(host: str, key: str, secret: str, **extra: object) -> str:

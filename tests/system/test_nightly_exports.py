@@ -18,8 +18,8 @@ import jwt
 import pytest
 import requests
 
+from tests.system.places import places_of
 from tests.system.real_stream import RealStream, text_of
-from tests.system.test_real_airflow import places_of
 
 pytestmark = pytest.mark.system
 

@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
-from base64 import b64encode
-from collections.abc import Iterator
-from pathlib import Path
 
-import jwt
 import pytest
 
-from tests.system.real_stream import SIGNATURE, RealStream
+from tests.system.real_stream import RealStream
 
 pytestmark = pytest.mark.system
-
-ORDINARY = (
-    "delete_channels_and_wait",
-    "delete_channels_with_alert",
-    "delete_channels_with_deadline",
-    "retries_do_not_help",
-    "result_with_signed_url",
-    "waits_by_itself",
-    "broken_connections",
-)
-
-
-@pytest.fixture(scope="module")
-def runs(real: RealStream) -> dict[str, str]:
-    """Run the ordinary DAGs side by side, and return DAG -> run id once all have ended."""
-    runs = {dag_id: real.airflow.trigger(dag_id) for dag_id in ORDINARY}
-    for dag_id, run_id in runs.items():
-        real.airflow.wait_for_run(dag_id, run_id, timeout=240)
-    return runs
 
 
 def wait_until_deferred(real: RealStream, dag_id: str, run_id: str, task_id: str) -> None:
@@ -175,57 +151,3 @@ class TestKilledWhileDeferred:
         wait_until_called(real, "CancelImportV2Task")
         (cancel,) = real.sandbox.control.journal("CancelImportV2Task")
         assert import_id in cancel["path"]
-
-
-class TestSecrets:
-    def test_neither_secret_nor_token_are_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
-        secret = real.sandbox.api_secret
-        token = jwt.encode({"server": True}, secret, algorithm="HS256")
-
-        for needle in (secret, token):
-            assert list(places_of(real, needle)) == []
-
-    def test_no_token_that_the_secret_signs_is_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
-        """Airflow's own tokens, which others sign, are none of ours."""
-        for place, text in texts(real):
-            for token in set(TOKEN.findall(text)):
-                with pytest.raises(jwt.InvalidTokenError):
-                    print(place, jwt.decode(token, real.sandbox.api_secret, algorithms=["HS256"]))
-
-    def test_no_disguise_of_the_secret_is_anywhere(self, real: RealStream, runs: dict[str, str]) -> None:
-        secret = real.sandbox.api_secret
-        disguises = {secret, secret[::-1], secret.encode().hex(), repr(secret.encode())[2:-1]}
-        disguises |= {b64encode(b"." * shift + secret.encode()).decode()[4:-4] for shift in range(3)}
-
-        assert {place for place, text in texts(real) for each in disguises if each in text} == set()
-
-    def test_a_signed_url_is_in_its_xcom_and_nowhere_else(
-        self, real: RealStream, runs: dict[str, str]
-    ) -> None:
-        result = real.airflow.xcom("result_with_signed_url", runs["result_with_signed_url"], "wait")
-
-        assert result["url"].endswith(SIGNATURE)
-        assert list(places_of(real, SIGNATURE)) == ["table xcom"]
-
-
-TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-
-
-def places_of(real: RealStream, needle: str) -> Iterator[str]:
-    """Yield every log file and every table of the metadata database in which a text stands."""
-    yield from dict.fromkeys(place for place, text in texts(real) if needle in text)
-
-
-def texts(real: RealStream) -> Iterator[tuple[str, str]]:
-    """Yield every log file, and every row of every table of the metadata database."""
-    for file in real.airflow.home.rglob("*.log"):
-        yield f"log {file.relative_to(real.airflow.home)}", file.read_text(errors="replace")
-    with sqlite3.connect(Path(real.airflow.database)) as database:
-        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
-        for table in tables:
-            for row in database.execute(f'select * from "{table}"'):
-                for value in row:
-                    yield (
-                        f"table {table}",
-                        value.decode(errors="replace") if isinstance(value, bytes) else str(value),
-                    )

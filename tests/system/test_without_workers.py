@@ -8,8 +8,8 @@ import time
 import pytest
 
 from demo.rest import AirflowRestError
+from tests.system.places import places_of
 from tests.system.real_stream import SIGNATURE, RealStream
-from tests.system.test_real_airflow import places_of
 
 pytestmark = pytest.mark.system
 
