@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -76,9 +77,9 @@ class StreamTaskWaiter(BaseOperator):
         """The hook, made when the Airflow task runs."""
         return StreamHook(self.stream_conn_id)
 
+    @abstractmethod
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the Stream tasks to wait for, as the Airflow task knows them on a worker."""
-        raise NotImplementedError
 
     @property
     def pollable(self) -> Pollable:
@@ -89,9 +90,9 @@ class StreamTaskWaiter(BaseOperator):
         """Return the trigger that waits, from now on."""
         return StreamTaskTrigger(self.stream_conn_id, task_ids, time.time(), **asdict(self.wait_terms()))
 
+    @abstractmethod
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to look."""
-        raise NotImplementedError
 
     def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
         """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
@@ -138,9 +139,9 @@ class StreamTaskWaiter(BaseOperator):
         report_failed_items(context, *failed_inside(tasks), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
 
+    @abstractmethod
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Push the XComs of completed Stream tasks, and return the XCom ``return_value``."""
-        raise NotImplementedError
 
     def _look_once(self, wait: Wait) -> list[StreamTask]:
         self.hook.look_at_due(wait, self.pollable)
