@@ -25,7 +25,8 @@ def states(real: RealStream, dag_id: str, run_id: str) -> dict[str, str]:
 
 class TestGdprUserRequests:
     @pytest.fixture(scope="class")
-    def run_id(self, real: RealStream) -> str:
+    @classmethod
+    def run_id(cls, real: RealStream) -> str:
         real.sandbox.control.add_user("erasmus")
         run_id = real.airflow.trigger(
             "gdpr_user_requests", {"user_id": "erasmus", "reference": "request 117"}
@@ -73,11 +74,12 @@ class TestRetentionCleanup:
     DAG_ID = "retention_cleanup"
 
     @pytest.fixture(scope="class")
-    def limited(self, real: RealStream) -> str:
+    @classmethod
+    def limited(cls, real: RealStream) -> str:
         """Let the scheduler's own run end, which finds nothing; then start one that finds too much."""
-        first = real.airflow.trigger(self.DAG_ID)
-        for run_id in {first, *(run["dag_run_id"] for run in real.airflow.runs(self.DAG_ID))}:
-            real.airflow.wait_for_run(self.DAG_ID, run_id, timeout=PATIENCE)
+        first = real.airflow.trigger(cls.DAG_ID)
+        for run_id in {first, *(run["dag_run_id"] for run in real.airflow.runs(cls.DAG_ID))}:
+            real.airflow.wait_for_run(cls.DAG_ID, run_id, timeout=PATIENCE)
         now = datetime.now(timezone.utc)
         for name, days in (("left-1", 366), ("left-2", 500), ("used", 300)):
             real.sandbox.control.add_channel(
@@ -85,8 +87,8 @@ class TestRetentionCleanup:
                 created_at=(now - timedelta(days=600)).timestamp(),
                 last_message_at=(now - timedelta(days=days)).timestamp(),
             )
-        run_id = real.airflow.trigger(self.DAG_ID, {"at_most": 1})
-        real.airflow.wait_for_run(self.DAG_ID, run_id, timeout=PATIENCE)
+        run_id = real.airflow.trigger(cls.DAG_ID, {"at_most": 1})
+        real.airflow.wait_for_run(cls.DAG_ID, run_id, timeout=PATIENCE)
         return run_id
 
     def deleted(self, real: RealStream) -> list[str]:
@@ -120,10 +122,11 @@ class TestFailureAlerts:
     DAG_ID = "failure_alerts"
 
     @pytest.fixture(scope="class")
-    def run_id(self, real: RealStream) -> str:
+    @classmethod
+    def run_id(cls, real: RealStream) -> str:
         real.sandbox.control.fault("reset_after", operation="ReactivateUsers", times=1)
-        run_id = real.airflow.trigger(self.DAG_ID)
-        real.airflow.wait_for_run(self.DAG_ID, run_id, timeout=PATIENCE)
+        run_id = real.airflow.trigger(cls.DAG_ID)
+        real.airflow.wait_for_run(cls.DAG_ID, run_id, timeout=PATIENCE)
         return run_id
 
     @pytest.mark.parametrize(
