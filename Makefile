@@ -42,7 +42,7 @@ bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.export
 
-chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (most of an hour)
+chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (40 minutes)
 	$(PY) -m tests.chaos --seeds 5 --write
 
 storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)

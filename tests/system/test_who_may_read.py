@@ -91,7 +91,7 @@ class TestOperatorOfAirflow:
     """Who may see connections, in the UI or on the command line."""
 
     def test_the_secret_is_where_airflow_expects_one(self, real: RealStream) -> None:
-        """The command prints it; it is the one field that Airflow encrypts, and masks in its UI."""
+        """The command prints it, from the field that Airflow encrypts and masks for such things."""
         printed = real.airflow.cli("connections", "get", "stream_default", "--output", "json")
 
         (connection,) = json.loads(printed.stdout)
