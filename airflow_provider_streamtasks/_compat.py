@@ -1,4 +1,4 @@
-"""What newer releases of Airflow have and the oldest supported one (3.2) has not."""
+"""What differs between the releases of Airflow, from the oldest supported one (3.1) to the newest."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow.providers.common.compat.sdk import get_listener_manager
 from airflow.sdk import log as _log
-from airflow.sdk.listener import get_listener_manager
 from airflow.triggers.base import BaseTrigger
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralTimeout as TaskDeferralTimeout
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]  # noqa: F401
 
 RUNS_WITHOUT_WORKERS = hasattr(BaseTrigger, "on_kill")
 """Whether an Airflow task may begin and end in the triggerer: since 3.3."""

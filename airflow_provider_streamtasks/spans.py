@@ -8,7 +8,7 @@ triggerer has one span all the same.
 
 from __future__ import annotations
 
-from airflow.sdk.observability import trace
+from opentelemetry import trace
 
 from airflow_provider_streamtasks import __version__
 from airflow_provider_streamtasks.protocol.polling import Outcome, Wait

@@ -10,15 +10,15 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowNotFoundException,
     AirflowSensorTimeout,
-    TaskDeferralTimeout,
 )
+from airflow.sdk import BaseOperator
 
 from airflow_provider_streamtasks import configuration
+from airflow_provider_streamtasks._compat import TaskDeferralTimeout
 from airflow_provider_streamtasks.arguments import check_flag, check_text
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook

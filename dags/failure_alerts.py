@@ -15,8 +15,7 @@ from datetime import timedelta
 
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import DAG
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator

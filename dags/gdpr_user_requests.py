@@ -18,8 +18,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, ObjectStoragePath, Param, PokeReturnValue, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier

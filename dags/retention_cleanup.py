@@ -14,8 +14,8 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Param, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier

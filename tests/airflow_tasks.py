@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
 

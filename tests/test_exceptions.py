@@ -5,7 +5,7 @@ import json
 import pickle
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,

@@ -10,8 +10,8 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.common.compat.sdk import conf
 from airflow.providers_manager import ProvidersManager
-from airflow.sdk.configuration import conf
 
 from airflow_provider_streamtasks import __version__, configuration
 from airflow_provider_streamtasks.hooks.stream import StreamHook

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.sdk.configuration import conf
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from jinja2 import pass_context
 from jinja2.runtime import Context as JinjaContext

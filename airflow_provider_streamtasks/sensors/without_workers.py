@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.configuration import conf
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_provider_streamtasks import _compat

@@ -11,9 +11,9 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 from airflow.sdk.definitions.asset import Asset, AssetRef
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_streamtasks.arguments import (
     check_flag,

@@ -12,7 +12,7 @@ All carry the tag ``stream_conn_id``:
 
 from __future__ import annotations
 
-from airflow.sdk.observability.stats import Stats
+from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
 from airflow_provider_streamtasks.protocol.plan import PollPlan, Seen

@@ -363,7 +363,7 @@ class TestShape:
             assert task.retries == 2, task.task_id
 
     def test_a_user_id_is_asked_for_and_leads_to_no_other_folder(self, dags: dict[str, Any]) -> None:
-        from airflow.sdk.exceptions import ParamValidationError
+        from airflow.providers.common.compat.sdk import ParamValidationError
 
         user_id = dags["gdpr_user_requests"].params.get_param("user_id")
         assert not user_id.has_value

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.exceptions import (

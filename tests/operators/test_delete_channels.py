@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, TaskDeferred
 from airflow.sdk import DAG, Context
 from airflow.sdk.bases.operator import TriggerFailureReason
-from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException, StreamTaskException
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator

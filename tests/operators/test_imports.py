@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import ObjectStoragePath
-from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
 from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator

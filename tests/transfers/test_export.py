@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath
-from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.io.store import attach
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
