@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PINS   ?= constraints.txt
+JOBS   ?= 3
 PY     := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -m 'not system and not chaos'
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not chaos'
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterator, MutableMapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 SetConnection = Callable[..., None]
 StartTask = Callable[..., str]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # Reports travel between processes as UTF-8, which has no room for the surrogates that tests log.
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 class Logs:

@@ -96,7 +96,7 @@ def test_the_trigger_survives_its_own_serialization() -> None:
         {"multiple_outputs": True},
         {"start_from_trigger": False},
     ],
-    ids=str,
+    ids=lambda arguments: " ".join(arguments),
 )
 def test_a_worker_starts_what_would_lose_something(arguments: dict[str, Any]) -> None:
     task = serialized(dag_with(**arguments))
