@@ -1,12 +1,22 @@
-"""What differs between the releases of Airflow, from the oldest supported one (3.1) to the newest."""
+"""
+What differs between the releases of Airflow, from the oldest supported one (3.1) to the newest.
+
+What other packages do not promise to keep stands here too, each a :class:`Private` name. Where one is gone,
+the provider takes the safe way and says so in the log.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from functools import cached_property
+from importlib import import_module
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import get_listener_manager
+from airflow.sdk import BaseSensorOperator
 from airflow.sdk import log as _log
 from airflow.triggers.base import BaseTrigger
 
@@ -15,8 +25,125 @@ try:
 except ImportError:  # before Airflow 3.2
     from airflow.exceptions import TaskDeferralTimeout  # type: ignore[no-redef]  # noqa: F401
 
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+log = logging.getLogger(__name__)
+
 RUNS_WITHOUT_WORKERS = hasattr(BaseTrigger, "on_kill")
 """Whether an Airflow task may begin and end in the triggerer: since 3.3."""
+
+
+class Private:
+    """
+    A name that its package does not promise to keep.
+
+    :param place: ``module:name``, where the name may be ``Class.attribute``
+    :param otherwise: what the provider does where it is gone
+    """
+
+    def __init__(self, place: str, otherwise: str) -> None:
+        self.place = place
+        self.otherwise = otherwise
+
+    @cached_property
+    def _found(self) -> list[Any]:
+        module, _, name = self.place.partition(":")
+        try:
+            return [attrgetter(name)(import_module(module))]
+        except (ImportError, AttributeError):
+            log.warning("%s is not in this installation: %s", self.place, self.otherwise)
+            return []
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is still there. If not, the log says so, once."""
+        return bool(self._found)
+
+    @property
+    def value(self) -> Any:
+        """What it stands for; ``None`` where it is gone."""
+        return self._found[0] if self._found else None
+
+
+_ON_WORKER = "sensors begin and end on a worker"
+
+RESOLVABLE = Private(
+    "airflow.sdk.definitions._internal.mixins:ResolveMixin",
+    "what has a method resolve() counts as a template",
+)
+TASK_OUTPUT = Private("airflow.sdk.definitions.xcom_arg:PlainXComArg", _ON_WORKER)
+OPERATOR_IS_MADE = Private("airflow.sdk:BaseOperator._BaseOperator__instantiated", _ON_WORKER)
+PRE_EXECUTE = Private("airflow.sdk:BaseOperator._pre_execute_hook", _ON_WORKER)
+POST_EXECUTE = Private("airflow.sdk:BaseOperator._post_execute_hook", _ON_WORKER)
+NEXT_POKE = Private(
+    "airflow.sdk:BaseSensorOperator._get_next_poke_interval",
+    "sensors that poke wake up every poke_interval. Stream is asked no more often for it.",
+)
+REDACT = Private(
+    "airflow.providers.common.compat.sdk:redact",
+    "alerts do not say what happened, because it could hold a secret",
+)
+TASK_STATES = Private(
+    "airflow.sdk.execution_time.task_runner:RuntimeTaskInstance.get_task_states",
+    "imports go on when their Airflow tasks are killed while they are deferred",
+)
+
+WITHHELD = (
+    "What happened is not told here, because this release of Airflow offers no way to mask secrets: "
+    "read the log of the Airflow task."
+)
+"""Stands for a text in which there may be a secret."""
+
+
+def gone_from_operators() -> str | None:
+    """Return what the provider must know of an operator to do without workers, and cannot; else ``None``."""
+    names = (OPERATOR_IS_MADE, PRE_EXECUTE, POST_EXECUTE, TASK_OUTPUT)
+    return next((name.place for name in names if not name.is_there), None)
+
+
+def is_made(operator: Any) -> bool:
+    """Tell whether the ``__init__`` of an operator has run to its end; False where that cannot be told."""
+    return bool(getattr(operator, "_BaseOperator__instantiated", False))
+
+
+def has_hook(operator: Any, hook: Private) -> bool:
+    """Tell whether an operator was given :data:`PRE_EXECUTE` or :data:`POST_EXECUTE`."""
+    return getattr(operator, hook.place.rpartition(".")[2], None) is not None
+
+
+def is_task_output(value: Any) -> TypeGuard[PlainXComArg]:
+    """Tell whether a value is one whole XCom of another Airflow task."""
+    return TASK_OUTPUT.is_there and isinstance(value, TASK_OUTPUT.value)
+
+
+def is_resolvable(value: Any) -> bool:
+    """Tell whether Airflow puts another value in the place of this one when the Airflow task runs."""
+    return isinstance(value, RESOLVABLE.value) if RESOLVABLE.is_there else hasattr(value, "resolve")
+
+
+def redact(text: str) -> str:
+    """Return a text without what Airflow masks in its logs."""
+    return str(REDACT.value(text)) if REDACT.is_there else WITHHELD
+
+
+class PacedSensor(BaseSensorOperator):
+    """A sensor that says itself when it pokes next."""
+
+    def next_poke(self) -> float:
+        """Return the seconds until then."""
+        return self.poke_interval
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        return self.next_poke()
+
+    def execute(self, context: Context) -> Any:
+        """Poke until done."""
+        _ = NEXT_POKE.is_there  # if not, the log says so
+        return super().execute(context)
 
 
 async def amask_secret(secret: str) -> None:
@@ -28,9 +155,23 @@ async def amask_secret(secret: str) -> None:
         _log.mask_secret(secret)
 
 
+def life(context: Mapping[str, Any]) -> int | None:
+    """
+    Return a number that stays the same for the retries of an Airflow task, and changes when it is cleared.
+
+    :return: ``max_tries``, which a clear raises and a retry keeps; ``None`` where there is none
+    """
+    number: int | None = getattr(context["ti"], "max_tries", None)
+    return number
+
+
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
     """Return the store that survives retries of the Airflow task; ``None`` before Airflow 3.3."""
-    return context.get("task_state_store")
+    store = context.get("task_state_store")
+    if store is not None and life(context) is None:
+        log.warning("Airflow does not say which try this is: nothing is kept for a retry, as before 3.3")
+        return None
+    return store
 
 
 def trigger_timeout(trigger: BaseTrigger) -> float | None:
@@ -41,9 +182,42 @@ def trigger_timeout(trigger: BaseTrigger) -> float | None:
     """
     ends: datetime | None = getattr(trigger, "timeout_after", None)
     if ends is None:
+        if not hasattr(trigger, "timeout_after") and trigger.trigger_id is not None:
+            log.warning("Airflow does not say when this wait ends: its timeout is counted from now")
         return None
     # SQLite gives it back without its zone.
     return (ends if ends.tzinfo else ends.replace(tzinfo=timezone.utc)).timestamp()
+
+
+async def may_be_deferred(ti: Any) -> bool:
+    """Tell whether an Airflow task is deferred by Airflow's books; True where that cannot be told."""
+    if not TASK_STATES.is_there:
+        return True
+    from asgiref.sync import sync_to_async
+
+    states = await sync_to_async(TASK_STATES.value)(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    return any(state == "deferred" for tasks in states.values() for state in tasks.values())
+
+
+def drop_upload(file: Any) -> bool:
+    """
+    Give up the upload of an open file of fsspec's, which closing it would complete.
+
+    :return: whether it was an upload; any other file must be closed
+    """
+    from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
+
+    if not isinstance(file, AbstractBufferedFile):
+        return False
+    file.forced = True
+    try:
+        file.discard()
+    except Exception as error:
+        log.warning("What was uploaded could not be removed: %s", type(error).__name__)
+    file.closed = True
+    return True
 
 
 def has_listeners() -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from reprlib import repr as shortened
 from typing import Any
 
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow_provider_streamtasks import _compat
 
 MAX_SECONDS = 1e9
 """Seconds that an argument may ask for: 31 years, and less than what Airflow and Python can add to a date."""
@@ -19,7 +19,7 @@ def is_rendered(value: Any) -> bool:
         return all(map(is_rendered, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
         return all(map(is_rendered, value))
-    return not isinstance(value, ResolveMixin) and not (isinstance(value, str) and "{" in value)
+    return not _compat.is_resolvable(value) and not (isinstance(value, str) and "{" in value)
 
 
 def check_flag(name: str, value: Any) -> bool:

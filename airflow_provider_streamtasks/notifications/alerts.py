@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk.log import redact  # type: ignore[attr-defined]
 from jinja2 import pass_context
 from jinja2.runtime import Context as JinjaContext
 
+from airflow_provider_streamtasks._compat import redact
 from airflow_provider_streamtasks.arguments import is_rendered
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.notifications.advice import READ_THE_LOG, advice
@@ -50,7 +50,7 @@ def alert_text(context: Context) -> str:
         f"What to do: {_what_to_do(context, error)}",
     )
     told = [_one_line(_QUERY.sub(r"\1", line)) for line in lines]
-    return str(redact("\n".join([*told, f"Log: {_log(context)}"])))
+    return redact("\n".join([*told, f"Log: {_log(context)}"]))
 
 
 def stream_error(exception: object) -> StreamException | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from airflow.sdk import BaseNotifier
-from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
+from airflow_provider_streamtasks._compat import redact
 from airflow_provider_streamtasks.arguments import check_text, is_rendered
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.alerts import alert_text
@@ -75,7 +75,7 @@ class StreamChatNotifier(BaseNotifier):
         BaseNotifier.__call__(copy(self), *args)
 
     def _message(self, context: Context) -> dict[str, str]:
-        text = str(redact(alert_text(context) if self.text is None else self.text))
+        text = redact(alert_text(context) if self.text is None else self.text)
         return {
             "cid": self.channel,
             "text": text,

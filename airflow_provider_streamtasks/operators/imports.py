@@ -62,7 +62,7 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
         self.check_known()
 
     def _submit(self, context: Context, book: StoredLedger) -> Any:
-        store, key = _compat.task_state_store(context), f"stream_import_path_{context['ti'].max_tries}"
+        store, key = _compat.task_state_store(context), f"stream_import_path_{_compat.life(context)}"
         path = store.get(key) if store else None
         if path is None:
             path = self._upload()

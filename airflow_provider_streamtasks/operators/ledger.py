@@ -32,7 +32,7 @@ class StoredLedger:
     def __init__(self, context: Context) -> None:
         self._store = _compat.task_state_store(context)
         # A retry keeps max_tries, a clear raises it.
-        self._prefix = f"stream_submission_{context['ti'].max_tries}"
+        self._prefix = f"stream_submission_{_compat.life(context)}"
         if self._store is None:
             log.warning("This Airflow keeps no state of tasks: a retry after a crash may submit again.")
         self.ledger = Ledger(self._load())

@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
-from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg
-from airflow.sdk.definitions.xcom_arg import PlainXComArg
+from airflow.sdk import PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_streamtasks import _compat, configuration
@@ -52,7 +51,7 @@ class StreamTaskFailed(StreamTaskException, StreamVerdict):
     """
 
 
-class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
+class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     """
     Wait until Stream tasks are finished: completed is success, failed is failure.
 
@@ -190,7 +189,7 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
 
     def _starts_in_triggerer(self) -> bool:
         # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
-        if not getattr(self, "_BaseOperator__instantiated", False):
+        if not _compat.is_made(self):
             return False
         if self._may_start_in_triggerer is None:
             return needs_worker_to_start(self, StreamTaskSensor) is None
@@ -198,7 +197,7 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
 
     def _ends_in_triggerer(self) -> bool:
         # A worker that runs a mapped one has made it from that.
-        if not getattr(self, "_BaseOperator__instantiated", False):
+        if not _compat.is_made(self):
             return False
         if self._may_end_in_triggerer is None:
             return needs_worker_to_end(self, StreamTaskSensor) is None
@@ -208,7 +207,7 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
         if not self._starts_in_triggerer():
             return None
         source = self.stream_task_id
-        if isinstance(source, PlainXComArg):
+        if _compat.is_task_output(source):
             xcom = {"task_id": source.operator.task_id, "key": source.key}
             trigger = self._sensor_trigger([], None, xcom=xcom)
         else:
@@ -237,8 +236,8 @@ class StreamTaskSensor(BaseSensorOperator, StreamTaskWaiter):
             **asdict(self.wait_terms()),
         )
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        # Pokes keep the same schedule as the trigger, and the pauses that Stream asks for.
+    def next_poke(self) -> float:
+        """Return the seconds until the next poke, on the trigger's schedule and with Stream's pauses."""
         return self._wait.pause(time.time()) if self._wait else self.poke_interval
 
     def _continued_wait(self, context: Context) -> Wait:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.arguments import is_rendered
@@ -59,13 +58,15 @@ def needs_worker_to_end(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) 
     """
     if not _compat.RUNS_WITHOUT_WORKERS:
         return "Airflow is older than 3.3"
+    if gone := _compat.gone_from_operators():
+        return f"this release of Airflow has no {gone}"
     if sensor.on_success_callback:
         return "on_success_callback would not be called"
     if sensor.outlets:
         return "outlets would not be updated"
     if _compat.has_listeners():
         return "listeners would not be told"
-    if sensor._post_execute_hook:
+    if _compat.has_hook(sensor, _compat.POST_EXECUTE):
         return "post_execute would not be called"
     if sensor.multiple_outputs:
         return "multiple_outputs would not be pushed"
@@ -84,7 +85,7 @@ def needs_worker_to_start(sensor: StreamTaskSensor, base: type[StreamTaskSensor]
         return reason
     if sensor.on_execute_callback:
         return "on_execute_callback would not be called"
-    if sensor._pre_execute_hook:
+    if _compat.has_hook(sensor, _compat.PRE_EXECUTE):
         return "pre_execute would not be called"
     if sensor.execution_timeout:
         return "execution_timeout would end the wait"
@@ -106,7 +107,7 @@ def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
     if _is_mapped(sensor):
         return "it is in a mapped task group"
     source = sensor.stream_task_id
-    if isinstance(source, PlainXComArg):
+    if _compat.is_task_output(source):
         mapped = _is_mapped(source.operator)
         return f"stream_task_id comes from the mapped task {source.operator.task_id!r}" if mapped else None
     return None if is_rendered(source) else "stream_task_id is a template"

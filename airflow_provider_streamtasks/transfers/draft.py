@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_streamtasks import _compat
+
 WHOLE_AT_CLOSE = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 """
 Schemes of storages where an object appears when its upload is complete, and replaces the old one in that
@@ -84,14 +86,9 @@ class Draft:
         file, self._file = self._file, None
         if file is None:
             return
-        if hasattr(file, "forced"):
-            # A buffered file of fsspec's: closing it would complete the upload, and half a file would appear.
-            file.forced = True
+        if not _compat.drop_upload(file):
             with contextlib.suppress(Exception):
-                file.discard()
-            file.closed = True
-        with contextlib.suppress(Exception):
-            file.close()
+                file.close()
         if self._moved:
             with contextlib.suppress(Exception):
                 self._fs.rm_file(self._place)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.imports import Import, cancel_import
@@ -65,7 +66,8 @@ class StreamImportTrigger(StreamTaskTrigger):
     async def _cancel(self) -> None:
         # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2). There the wait
         # may go on, or have ended meanwhile.
-        if time.time() >= self.started_at + self.terms.timeout or await self._is_still_deferred():
+        over = time.time() >= self.started_at + self.terms.timeout
+        if over or (self.task_instance and await _compat.may_be_deferred(self.task_instance)):
             self.log.info("The wait is over, or goes on in another triggerer: nothing is cancelled")
             return
         hook = StreamHook(self.stream_conn_id)
@@ -82,15 +84,3 @@ class StreamImportTrigger(StreamTaskTrigger):
                     )
         finally:
             await hook.aclose()
-
-    async def _is_still_deferred(self) -> bool:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-        from asgiref.sync import sync_to_async
-
-        ti = self.task_instance
-        if ti is None:
-            return False
-        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        )
-        return any(state == "deferred" for tasks in states.values() for state in tasks.values())
