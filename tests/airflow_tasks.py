@@ -12,7 +12,8 @@ from typing import Any
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.serde import deserialize, serialize
+
+from tests.airflow_names import deserialize, serialize
 
 
 class TaskInstance:

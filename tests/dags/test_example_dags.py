@@ -25,8 +25,9 @@ DAY = timedelta(days=1)
 def dags() -> dict[str, Any]:
     """The DAGs of the folder, known to a database of their own."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.db import initdb
+
+    from tests.airflow_names import DagBag
 
     initdb()
     DagBundlesManager().sync_bundles_to_db()

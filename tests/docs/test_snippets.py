@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_streamtasks.provider_info import get_provider_info
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
+from tests.airflow_names import DagSerialization
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.execution_time.context import MacrosAccessor
-from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+from tests.airflow_names import integrate_macros_plugins
 from tests.airflow_tasks import Run, TaskInstance
 from tests.conftest import StartTask
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 from airflow.sdk.execution_time.context import MacrosAccessor
-from airflow.sdk.plugins_manager import integrate_macros_plugins
 
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.plugin import StreamTasksPlugin
+from tests.airflow_names import integrate_macros_plugins
 
 
 class Notifier(BaseNotifier):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_streamtasks.operators.base import StreamOperator
 from airflow_provider_streamtasks.protocol.operations import CATALOGUE
 from airflow_provider_streamtasks.provider_info import get_provider_info
+from tests.airflow_names import DagSerialization
 from tests.every_operator import ARGUMENTS, MODULES, OPERATORS, PACKAGE, make, name_of
 
 EVERY = pytest.mark.parametrize("operator", OPERATORS, ids=name_of)

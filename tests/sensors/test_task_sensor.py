@@ -9,7 +9,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import DAG, Context
 from airflow.sdk.bases.operator import TriggerFailureReason
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -21,6 +20,7 @@ from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOper
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import ERRORS_SINCE_KEY, StreamTaskFailed, StreamTaskSensor
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
+from tests.airflow_names import DagSerialization
 from tests.airflow_tasks import Run
 from tests.conftest import Logs, SetConnection, StartTask
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset, TaskGroup, task, task_group
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
+from tests.airflow_names import DagSerialization
 
 
 def nothing(*_: Any) -> None:
