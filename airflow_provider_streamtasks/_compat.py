@@ -223,3 +223,29 @@ def drop_upload(file: Any) -> bool:
 def has_listeners() -> bool:
     """Tell whether a plugin listens to Airflow tasks, such as OpenLineage."""
     return bool(get_listener_manager().has_listeners)
+
+
+def form_fields(described: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return fields of a connection's form as Airflow before 3.2 takes them from the hook.
+
+    :param described: the same as provider info describes it, which later releases read
+    """
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from flask_babel import lazy_gettext
+    from wtforms import StringField
+
+    return {
+        name: StringField(
+            lazy_gettext(field["label"]),
+            description=field["description"],
+            default=str(field["schema"]["default"]),
+            widget=BS3TextFieldWidget(),
+        )
+        for name, field in described.items()
+    }
+
+
+def form_behaviour(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what becomes of a form's standard fields: the twin of :func:`form_fields`."""
+    return {name.replace("-", "_"): value for name, value in described.items()}

@@ -143,3 +143,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         },
     }
+
+
+def connection_type() -> dict[str, Any]:
+    """Return how the connection type ``stream`` is described to Airflow."""
+    (described,) = get_provider_info()["connection-types"]
+    return dict(described)

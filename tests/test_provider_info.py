@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -101,6 +104,47 @@ def test_the_form_asks_for_key_secret_and_base_url() -> None:
         "password": "API secret",
         "host": "Base URL",
     }
+
+
+@pytest.fixture(scope="module")
+def form() -> dict[str, Any]:
+    """The form of the connection, as Airflow's API hands it to its UI."""
+    # In a process of its own: Airflow before 3.2 puts stand-ins for Flask's forms into sys.modules.
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService; "
+            "(form,) = [f for f in HookMetaService.hook_meta_data() if f.connection_type == 'stream']; "
+            "print(form.model_dump_json())",
+        ],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("field", "label"), [("login", "API key"), ("password", "API secret"), ("host", "Base URL")]
+)
+def test_the_form_calls_the_standard_fields_by_streams_words(
+    form: dict[str, Any], field: str, label: str
+) -> None:
+    assert form["standard_fields"][field]["title"] == label
+
+
+def test_the_form_hides_what_stream_has_no_use_for(form: dict[str, Any]) -> None:
+    assert form["standard_fields"]["url_schema"]["hidden"]
+
+
+@pytest.mark.parametrize(("field", "default"), [("request_timeout", 30), ("rate_limit_share", 0.8)])
+def test_the_form_has_fields_of_its_own(form: dict[str, Any], field: str, default: float) -> None:
+    (connection,) = INFO["connection-types"]
+    shown = form["extra_fields"][field]
+    assert float(shown["value"]) == default
+    assert shown["schema"]["title"] == connection["conn-fields"][field]["label"]
 
 
 @pytest.mark.parametrize(("field", "default"), [("request_timeout", 30), ("rate_limit_share", 0.8)])

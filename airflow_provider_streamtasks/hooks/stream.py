@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow_provider_streamtasks import configuration, spans
+from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.transfer import StreamTransfer
 from airflow_provider_streamtasks.protocol import errors
@@ -23,6 +23,7 @@ from airflow_provider_streamtasks.protocol.rate_limits import (
 )
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
 from airflow_provider_streamtasks.protocol.wire import Request
+from airflow_provider_streamtasks.provider_info import connection_type
 
 if TYPE_CHECKING:
     from airflow_provider_streamtasks.protocol.operations import Operation, Submission
@@ -52,6 +53,18 @@ class StreamHook(StreamTransfer):
 
     def __init__(self, stream_conn_id: str = default_conn_name) -> None:
         super().__init__(stream_conn_id)
+
+    # -- the connection's form, before Airflow 3.2 -------------------------------------------------------
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields that the form has on top of the standard ones."""
+        return _compat.form_fields(connection_type()["conn-fields"])
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the standard fields are called, and which are hidden."""
+        return _compat.form_behaviour(connection_type()["ui-field-behaviour"])
 
     # -- one call each ---------------------------------------------------------------------------------
 
