@@ -22,3 +22,8 @@ try:
     from airflow.dag_processing.dagbag import DagBag as DagBag
 except ImportError:  # before Airflow 3.2
     from airflow.models.dagbag import DagBag  # noqa: F401
+
+try:
+    from airflow.sdk import AsyncCallback as AsyncCallback
+except ImportError:  # before Airflow 3.2
+    from airflow.sdk.definitions.deadline import AsyncCallback  # noqa: F401

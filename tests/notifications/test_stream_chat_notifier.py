@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from airflow.sdk import AsyncCallback
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamConfigurationError
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
 from airflow_provider_streamtasks.sandbox import SandboxControl, running_sandbox
+from tests.airflow_names import AsyncCallback
 from tests.conftest import SetConnection
 from tests.notifications.conftest import FailedTaskInstance
 
