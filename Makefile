@@ -5,7 +5,7 @@ JOBS   ?= 3
 PY     := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit system docs bench chaos storm fuzz clean oldest
+.PHONY: help demo test lint types unit system docs bench chaos storm fuzz findings clean oldest
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)
 
 fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (half an hour and more)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
+
+findings:  ## What surprised us in the software that we stand on, and whether it still does (minutes, not in CI)
+	@set -e; for script in findings/*.sh; do bash $$script; done
 
 docs: $(VENV)/.dev  ## The documentation, warnings as errors
 	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html
