@@ -18,7 +18,13 @@ from airflow_provider_streamtasks.sandbox.server import SandboxServer
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sandbox until SIGINT or SIGTERM; the exit status."""
     options = _parser().parse_args(arguments)
-    api = StreamApi(options.api_key, options.api_secret, window=options.window, seed=options.seed)
+    api = StreamApi(
+        options.api_key,
+        options.api_secret,
+        window=options.window,
+        seed=options.seed,
+        strict=options.strict,
+    )
     try:
         for path, add in (
             (options.fates, api.set_fate),
@@ -64,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         help="makes faults with a probability repeatable (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse to export channels that the sandbox does not have"
     )
     return parser
 

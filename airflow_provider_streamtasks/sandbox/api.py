@@ -19,7 +19,13 @@ from airflow_provider_streamtasks.sandbox.fields import check
 from airflow_provider_streamtasks.sandbox.jobs import Job, StreamTask
 from airflow_provider_streamtasks.sandbox.journal import Journal
 from airflow_provider_streamtasks.sandbox.messages import Messages
-from airflow_provider_streamtasks.sandbox.operations import OPERATIONS, Operation, Scene, Submission
+from airflow_provider_streamtasks.sandbox.operations import (
+    OPERATIONS,
+    Operation,
+    Scene,
+    Submission,
+    verdicts,
+)
 from airflow_provider_streamtasks.sandbox.queries import Queries
 from airflow_provider_streamtasks.sandbox.rules import BadRule
 from airflow_provider_streamtasks.sandbox.storage import EXPORTS, ExportedFile, Storage
@@ -34,6 +40,7 @@ class StreamApi:
     :param api_secret: the secret that their tokens must be signed with.
     :param window: length of a rate limit window in seconds.
     :param seed: makes faults with a ``probability`` repeatable.
+    :param strict: whether exports of channels that the directory does not have are refused.
     :param clock: Unix time in seconds.
     """
 
@@ -44,6 +51,7 @@ class StreamApi:
         *,
         window: float = 60.0,
         seed: int = 0,
+        strict: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
@@ -56,7 +64,9 @@ class StreamApi:
         self.directory = Directory(clock)
         self.messages = Messages(self.directory)
         self.jobs: dict[str, Job] = {}
-        endpoints = [
+        self.imports = imports.Imports(clock, self.fates, self.storage, self.jobs)
+        self.strict = strict
+        version_two = [
             *(
                 Endpoint(operation.name, operation.method, operation.path, partial(self.submit, operation))
                 for operation in OPERATIONS
@@ -66,13 +76,14 @@ class StreamApi:
             Endpoint(
                 "Download", "GET", EXPORTS + "/{folder}/{id}/{name}", self.storage.download, signed=True
             ),
-            *imports.Imports(clock, self.fates, self.storage, self.jobs).endpoints(),
+            *self.imports.endpoints(),
             *Queries(self.directory).endpoints(),
             *self.messages.endpoints(),
         ]
-        self.operations = sorted(endpoint.name for endpoint in endpoints)
+        endpoints = [*version_two, *version_one.endpoints(version_two)]
+        self.operations = sorted({endpoint.name for endpoint in endpoints})
         self.starting = sorted({operation.name for operation in OPERATIONS} | imports.STARTING)
-        self.switchboard = Switchboard([*endpoints, *version_one.twins(endpoints)])
+        self.switchboard = Switchboard(endpoints)
 
     def admit(self, endpoint: Endpoint, visit: Visit) -> None:
         """Check the credentials of a request.
@@ -89,10 +100,24 @@ class StreamApi:
         submission = _submission(operation, visit)
         now = self.clock()
         items = operation.items(submission)
+        if self.strict and operation.name == "ExportChannels":
+            self._demand_channels(
+                items, softly_deleted=bool(submission.body.get("include_soft_deleted_channels"))
+            )
         fate = self.fates.choose(operation.name, items)
         background = operation.background(submission) if fate.task_id is None else fate.task_id
         visit.entry.items = list(items)
-        answer = operation.answer(submission, background, fate.failures(items), now)
+        failures = fate.failures(items)
+        answer = operation.answer(submission, background, failures, now)
+        if fate.result_at_once is not None:
+            answer.pop("result", None)
+        if fate.result_at_once:
+            answer["result"] = verdicts(items, failures)
+        done = [item for item in items if item not in failures]
+        if operation.soft(submission):
+            self.directory.hide(done)
+        elif not background:
+            self.directory.take_effect(operation.name, done, now)
         if background:
             task = StreamTask(
                 operation=operation.name,
@@ -104,17 +129,20 @@ class StreamApi:
                 ),
             )
             self.jobs[task.id] = task
-            self.directory.follow(task)
+            if not operation.soft(submission):
+                self.directory.follow(task)
             if operation.export is not None:
                 self.storage.exports[operation.export.path(submission, task.id)] = ExportedFile(
                     operation.export.write(submission, items, fate.bytes), fate.ranges, fate.checksum
                 )
             visit.entry.stream_task_id = task.id
-            answer["task_id"] = task.id
-        else:
-            failures = fate.failures(items)
-            self.directory.take_effect(operation.name, (item for item in items if item not in failures), now)
+            answer.update(operation.named(task))
         return answer
+
+    def _demand_channels(self, cids: Sequence[str], *, softly_deleted: bool) -> None:
+        for cid in cids:
+            if not self.directory.knows(cid, softly_deleted=softly_deleted):
+                raise missing(f"Can't find channel with id {cid}")
 
     def get_task(self, visit: Visit) -> dict[str, Any]:
         """Show how a Stream task stands."""
@@ -174,7 +202,7 @@ class StreamApi:
     def reset(self) -> None:
         """Forget everything: tasks, files, fates, faults, budgets, journal, channels, users, messages."""
         rules = (self.fates, self.faults, self.budgets)
-        for part in (*rules, self.journal, self.storage, self.directory, self.messages):
+        for part in (*rules, self.journal, self.storage, self.imports, self.directory, self.messages):
             part.reset()
         self.jobs.clear()
 

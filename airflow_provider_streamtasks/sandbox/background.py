@@ -36,6 +36,7 @@ def running_sandbox(
     api_secret: str = "sandbox-secret-of-more-than-32-bytes",  # noqa: S107 - opens nothing but the sandbox
     window: float = 60.0,
     seed: int = 0,
+    strict: bool = False,
     port: int = 0,
 ) -> Iterator[Sandbox]:
     """Run a sandbox in a background thread for the length of a ``with`` block.
@@ -51,9 +52,11 @@ def running_sandbox(
     :param api_secret: the secret that their tokens must be signed with.
     :param window: length of a rate limit window in seconds; shorter than 60 scales the minute.
     :param seed: makes faults with a ``probability`` repeatable.
+    :param strict: whether exports of channels that it does not have are refused, as Stream does.
     :param port: 0 picks a free one.
     """
-    server = SandboxServer(StreamApi(api_key, api_secret, window=window, seed=seed), port=port)
+    api = StreamApi(api_key, api_secret, window=window, seed=seed, strict=strict)
+    server = SandboxServer(api, port=port)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="stream-sandbox", daemon=True)
     thread.start()

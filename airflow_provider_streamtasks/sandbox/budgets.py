@@ -12,6 +12,7 @@ from airflow_provider_streamtasks.sandbox.rules import COUNT, LENGTH, TEXT, or_n
 DEFAULT_LIMIT = 60
 DEFAULT_LIMITS: dict[str, int | None] = {
     "GetTask": 1000,
+    "GetExportChannelsStatus": 1000,
     "DeleteUsers": 6,
     "GetImport": 300,
     "ListImports": 300,

@@ -175,12 +175,14 @@ class Directory:
     """Who and what there is.
 
     :param clock: Unix time in seconds.
+    :param softly_deleted: the channels that are deleted, but can still be exported.
     :param version: changes with everything else; who sorts may keep the order until then.
     """
 
     clock: Callable[[], float]
     channels: dict[str, Channel] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
+    softly_deleted: set[str] = field(default_factory=set)
     version: int = 0
     _under_way: list[StreamTask] = field(default_factory=list)
 
@@ -195,6 +197,7 @@ class Directory:
         members = tuple(rule.pop("members", ()))
         about = {"member_count": len(members), "created_at": self.clock(), **rule}
         self.channels[rule["cid"]] = Channel(type=type_, id=id_, members=members, **_in_nanoseconds(about))
+        self.softly_deleted.discard(rule["cid"])
         self.version += 1
 
     def add_user(self, rule: Any) -> None:
@@ -228,6 +231,21 @@ class Directory:
             self.channels[channel.cid] = channel
         self.version += 1
 
+    def hide(self, cids: Iterable[str]) -> None:
+        """Delete channels softly: they are not listed any more, but can still be exported."""
+        for cid in cids:
+            if self.channels.pop(cid, None):
+                self.softly_deleted.add(cid)
+        self.version += 1
+
+    def knows(self, cid: str, *, softly_deleted: bool) -> bool:
+        """Whether there is a channel.
+
+        :param softly_deleted: whether one that is deleted softly counts.
+        """
+        self.settle()
+        return cid in self.channels or (softly_deleted and cid in self.softly_deleted)
+
     def follow(self, task: StreamTask) -> None:
         """Let a Stream task have its effect, once it is completed."""
         if task.operation in _EFFECTS:
@@ -259,12 +277,14 @@ class Directory:
         """Forget everyone and everything."""
         self.channels.clear()
         self.users.clear()
+        self.softly_deleted.clear()
         self._under_way.clear()
         self.version += 1
 
 
 def _delete_channel(directory: Directory, cid: str, now: int) -> None:
     directory.channels.pop(cid, None)
+    directory.softly_deleted.discard(cid)
 
 
 def _delete_user(directory: Directory, user_id: str, now: int) -> None:

@@ -43,6 +43,7 @@ _KINDS = {
     "operation": TEXT,
     "item": TEXT,
     "task_id": FLAG,
+    "result_at_once": FLAG,
     "bytes": or_null(COUNT),
     "ranges": FLAG,
     "checksum": FLAG,
@@ -67,6 +68,7 @@ class Fate:
     :param visible_after: seconds during which GetTask does not know the task yet.
     :param url_lifetime: seconds for which the signed URL of a result is valid.
     :param task_id: whether the answer to the submission names the task; ``None``: as the operation does.
+    :param result_at_once: whether that answer tells a result of each item; ``None``: as the operation does.
     :param bytes: the size of the file of an export; ``None``: a small one.
     :param ranges: whether the host sends parts of that file.
     :param checksum: whether the host sends its checksum.
@@ -84,6 +86,7 @@ class Fate:
     visible_after: float = 0.0
     url_lifetime: float = DAY
     task_id: bool | None = None
+    result_at_once: bool | None = None
     bytes: int | None = None
     ranges: bool = True
     checksum: bool = False

@@ -35,6 +35,17 @@ _V1 = (
     Field("mode", required=True, choices=("insert", "upsert")),
     Field("merge_custom", "boolean"),
 )
+_BUCKET = Field("bucket", required=True)
+_PREFIX = Field("path_prefix")
+_EXTERNAL_STORAGE = (
+    Field("type", required=True, choices=("aws_s3", "gcs")),
+    Field(
+        "aws_s3",
+        "object",
+        fields=(Field("role_arn", required=True), _BUCKET, Field("region", required=True), _PREFIX),
+    ),
+    Field("gcs", "object", fields=(_BUCKET, Field("credentials", required=True), _PREFIX)),
+)
 _V2 = (
     Field("product", required=True, choices=("chat", "feeds")),
     Field(
@@ -151,6 +162,7 @@ class Imports:
         self._fates = fates
         self._storage = storage
         self._jobs = jobs
+        self._external: dict[str, Any] | None = None
 
     def endpoints(self) -> Iterator[Endpoint]:
         """All endpoints, the upload included."""
@@ -166,6 +178,17 @@ class Imports:
         yield Endpoint("ListImportV2Tasks", "GET", "/api/v2/imports/v2", self._list_v2)
         yield Endpoint("CancelImportV2Task", "POST", "/api/v2/imports/v2/{id}/cancel", self._cancel_v2)
         yield Endpoint("DeleteImportV2Task", "DELETE", "/api/v2/imports/v2/{id}", self._delete_v2)
+        external = "/api/v2/imports/v2/external-storage"
+        yield Endpoint("GetImporterExternalStorage", "GET", external, self._get_external)
+        yield Endpoint("UpsertImporterExternalStorage", "PUT", external, self._put_external)
+        yield Endpoint("DeleteImporterExternalStorage", "DELETE", external, self._delete_external)
+        yield Endpoint(
+            "ValidateImporterExternalStorage", "POST", f"{external}/validate", self._validate_external
+        )
+
+    def reset(self) -> None:
+        """Forget the external storage; the imports are among the jobs."""
+        self._external = None
 
     def _create_url(self, visit: Visit) -> dict[str, Any]:
         body = visit.json_object()
@@ -199,7 +222,10 @@ class Imports:
 
     def _list_v1(self, visit: Visit) -> dict[str, Any]:
         now = self._clock()
-        return {"import_tasks": [job.as_stream_shows_it(now) for job in self._all(ImportV1)]}
+        offset = _count(visit, "offset") or 0
+        limit = _count(visit, "limit")
+        page = slice(offset, None if limit is None else offset + limit)
+        return {"import_tasks": [job.as_stream_shows_it(now) for job in list(self._all(ImportV1))[page]]}
 
     def _create_v2(self, visit: Visit) -> dict[str, Any]:
         body = visit.json_object()
@@ -244,6 +270,35 @@ class Imports:
         del self._jobs[job.id]
         return {}
 
+    def _get_external(self, visit: Visit) -> dict[str, Any]:
+        if self._external is None:
+            raise missing("there is no external storage")
+        return self._external
+
+    def _put_external(self, visit: Visit) -> dict[str, Any]:
+        body = visit.json_object()
+        # Whose journal is read need not hold the key to a bucket.
+        visit.entry.body = _without_credentials(body)
+        check(body, _EXTERNAL_STORAGE)
+        kind = body["type"]
+        if body.get(kind) is None:
+            raise invalid(f"{kind} is required with type {kind}")
+        about = {key: value for key, value in body[kind].items() if key != "credentials"}
+        if kind == "gcs":
+            about["credentials_set"] = True
+        now = nanoseconds(self._clock())
+        created = self._external["created_at"] if self._external else now
+        self._external = {"type": kind, kind: about, "created_at": created, "updated_at": now}
+        return {}
+
+    def _delete_external(self, visit: Visit) -> dict[str, Any]:
+        self._external = None
+        return {}
+
+    def _validate_external(self, visit: Visit) -> dict[str, Any]:
+        self._get_external(visit)
+        return {}
+
     def _keep(self, job: Job, visit: Visit) -> None:
         self._jobs[job.id] = job
         visit.entry.stream_task_id = job.id
@@ -258,3 +313,17 @@ class Imports:
     def _all(self, kind: type[AnyImport]) -> Iterator[AnyImport]:
         now = self._clock()
         return (job for job in self._jobs.values() if isinstance(job, kind) and now >= job.visible)
+
+
+def _count(visit: Visit, name: str) -> int | None:
+    text = visit.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise invalid(f"{name} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _without_credentials(body: dict[str, Any]) -> dict[str, Any]:
+    gcs = body.get("gcs")
+    return {**body, "gcs": {**gcs, "credentials": "***"}} if isinstance(gcs, dict) else body

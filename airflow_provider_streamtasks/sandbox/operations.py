@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox import calls, files
-from airflow_provider_streamtasks.sandbox.answers import invalid, rfc3339
+from airflow_provider_streamtasks.sandbox.answers import invalid, nanoseconds, rfc3339
 from airflow_provider_streamtasks.sandbox.content import Content
 from airflow_provider_streamtasks.sandbox.fields import Field
 from airflow_provider_streamtasks.sandbox.jobs import StreamTask
 from airflow_provider_streamtasks.sandbox.storage import EXPORTS, Storage
+
+BUCKET = "stream-sandbox"
+"""Where exports say that their files are. The sandbox has no S3: only their URLs lead anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ class Operation:
     :param query: the fields of the query, beside ``api_key``.
     :param demand: raises a :class:`~.answers.Refusal` where fields contradict each other.
     :param background: whether a submission starts a Stream task at all.
-    :param answer: what the answer holds beside ``task_id``; given the failures of the fate.
+    :param soft: whether what a submission deletes is only hidden, and can still be exported.
+    :param answer: what the answer holds beside the id of the Stream task; given the failures of the fate.
+    :param named: how the answer names the Stream task.
     :param result: the ``result`` of the completed Stream task.
     :param export: the file that the Stream task writes; its URL is the result then.
     """
@@ -93,7 +99,9 @@ class Operation:
     query: tuple[Field, ...] = ()
     demand: Callable[[Submission], None] = lambda submission: None
     background: Callable[[Submission], bool] = lambda submission: True
+    soft: Callable[[Submission], bool] = lambda submission: False
     answer: Callable[[Submission, bool, Mapping[str, str], float], dict[str, Any]] = lambda *_: {}
+    named: Callable[[StreamTask], dict[str, Any]] = lambda task: {"task_id": task.id}
     result: Callable[[Scene], dict[str, Any]] = lambda scene: verdicts(scene.task.items, scene.failures)
     export: Export | None = None
 
@@ -102,7 +110,11 @@ class Operation:
         if self.export is None:
             return self.result(scene)
         path = self.export.path(scene.submission, scene.task.id)
-        return {"url": scene.storage.sign(path, scene.task.fate.url_lifetime)}
+        return {
+            "url": scene.storage.sign(path, scene.task.fate.url_lifetime),
+            "path": path.removeprefix("/"),
+            "s3_bucket_name": BUCKET,
+        }
 
 
 def verdicts(items: tuple[str, ...], failures: Mapping[str, str]) -> dict[str, Any]:
@@ -161,9 +173,9 @@ def _export_name(submission: Submission) -> str:
 
 
 def _demand_hard(submission: Submission) -> None:
-    body = submission.body
-    if body.get("user") == "hard" and not body.get("messages") == body.get("conversations") == "hard":
-        raise invalid("user hard deletion requires messages and conversations to be hard deleted as well")
+    for name in ("messages", "conversations"):
+        if submission.body.get("user") == "hard" and (submission.body.get(name) or "hard") != "hard":
+            raise invalid(f"user hard deletion cannot be combined with {name} {submission.body[name]}")
 
 
 def _demand_purge(submission: Submission) -> None:
@@ -201,25 +213,22 @@ def _demand_filter(submission: Submission) -> None:
     for key, condition in conditions.items():
         if key not in ("cids", "types"):
             raise invalid(f"filter: field {key!r} is not supported, use cids or types")
-        if not isinstance(condition, dict) or len(condition) != 1 or not {"$eq", "$in"} & condition.keys():
+        if not isinstance(condition, dict) or not condition or condition.keys() - {"$eq", "$in"}:
             raise invalid(f"filter: {key} needs an explicit $eq or $in")
-        [(operator, operand)] = condition.items()
-        if isinstance(operand, list) != (operator == "$in") or not all(
-            isinstance(value, str) for value in _operands(condition)
-        ):
-            raise invalid(f"filter: {key} takes a string with $eq, or a list of strings with $in")
+        for operator, operand in condition.items():
+            values = operand if isinstance(operand, list) else [operand]
+            texts = all(isinstance(value, str) for value in values)
+            if isinstance(operand, list) != (operator == "$in") or not texts:
+                raise invalid(f"filter: {key} takes a string with $eq, or a list of strings with $in")
 
 
 def _filtered(submission: Submission) -> tuple[str, ...]:
     items: list[str] = []
     for key, condition in submission.body["filter"].items():
-        items.extend(value if key == "cids" else f"{value}:*" for value in _operands(condition))
+        first, *others = ([each] if isinstance(each, str) else each for each in condition.values())
+        values = (value for value in first if all(value in other for other in others))
+        items.extend(value if key == "cids" else f"{value}:*" for value in values)
     return tuple(items)
-
-
-def _operands(condition: Mapping[str, Any]) -> list[Any]:
-    [operand] = condition.values()
-    return operand if isinstance(operand, list) else [operand]
 
 
 def _demand_call(submission: Submission) -> None:
@@ -247,13 +256,30 @@ def _batch_result(scene: Scene) -> dict[str, Any]:
 def _deleted_channels(
     submission: Submission, background: bool, failures: Mapping[str, str], now: float
 ) -> dict[str, Any]:
-    return {} if background else {"result": verdicts(tuple(submission.body["cids"]), failures)}
+    if background and submission.body.get("hard_delete"):
+        return {}
+    return {"result": verdicts(tuple(submission.body["cids"]), failures)}
 
 
 def _deleted_call(
     submission: Submission, background: bool, failures: Mapping[str, str], now: float
 ) -> dict[str, Any]:
     return {"call": calls.call(submission.params["type"], submission.params["id"], now)}
+
+
+def _policy_test_run(task: StreamTask) -> dict[str, Any]:
+    run = {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, task.id)),
+        "set_id": task.items[0],
+        "task_id": task.id,
+        "config_key": "chat:messaging",
+        "status": "pending",
+        "rows_total": 1,
+        "rows_completed": 0,
+        "triggered_by": "sandbox",
+        "created_at": nanoseconds(task.created),
+    }
+    return {"run": run}
 
 
 _HARD_DELETE = Field("hard_delete", "boolean")
@@ -272,7 +298,7 @@ OPERATIONS = (
             Field("skip_truncate", "boolean"),
         ),
         demand=_demand_history,
-        background=lambda submission: bool(submission.body.get("hard_delete")),
+        soft=lambda submission: not submission.body.get("hard_delete"),
         answer=_deleted_channels,
     ),
     Operation(
@@ -330,9 +356,9 @@ OPERATIONS = (
         body=(
             _USER_IDS,
             Field("user", choices=("soft", "pruning", "hard")),
-            Field("messages", choices=("soft", "pruning", "hard")),
-            Field("conversations", choices=("soft", "hard")),
-            Field("calls", choices=("soft", "hard")),
+            Field("messages", choices=("soft", "pruning", "hard"), may_be_empty=True),
+            Field("conversations", choices=("soft", "hard"), may_be_empty=True),
+            Field("calls", choices=("soft", "hard"), may_be_empty=True),
             Field("files", "boolean"),
             Field("new_channel_owner_id"),
             Field("new_call_owner_id"),
@@ -391,9 +417,10 @@ OPERATIONS = (
             Field("filter", "object", required=True),
             Field(
                 "members",
-                "objects",
+                "members",
                 most=100,
                 fields=(Field("user_id", required=True), Field("channel_role")),
+                open=True,
             ),
             Field("hide_history_before", "time"),
             Field("custom_set", "object"),
@@ -437,6 +464,14 @@ OPERATIONS = (
             name=lambda submission: "results.csv",
             write=lambda submission, items, size: files.moderated_images(items, size),
         ),
+    ),
+    Operation(
+        "start_policy_test_run",
+        "POST",
+        "/api/v2/moderation/policy_tests/sets/{id}/runs",
+        items=formed("{id}"),
+        named=_policy_test_run,
+        result=lambda scene: {},
     ),
     Operation(
         "DeleteCall",

@@ -28,8 +28,8 @@ def _rows() -> Iterator[str]:
     # Variants of an operation are the same calls with other arguments.
     for row in (row for row in TABLE if not row.variant):
         yield f"   * - {row.operation}"
-        yield f"     - {_name(row.getstream)}"
-        yield f"     -{' ' if row.stream_chat else ''}{_name(row.stream_chat)}"
+        for call in (row.getstream, row.stream_chat):
+            yield f"     -{' ' if call else ''}{_name(call)}"
 
 
 def _name(call: Call | None) -> str:

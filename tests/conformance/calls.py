@@ -20,7 +20,7 @@ GIVEN = object()
 PAST = datetime(2026, 1, 1, tzinfo=timezone.utc)
 OK = {"status": "ok"}
 
-Given = Literal["task", "upload", "import", "import_v2", "population"]
+Given = Literal["task", "upload", "import", "import_v2", "external_storage", "population"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Row:
 
     :param operation: Stream's name of it
     :param variant: tells rows of the same operation apart
-    :param getstream: how ``getstream`` calls it
+    :param getstream: how ``getstream`` calls it; ``None`` if it does not
     :param stream_chat: how ``stream-chat`` calls it; ``None`` if it does not
     :param only_sync: whether only ``Stream`` has it, not ``AsyncStream``
     :param given: what must exist before the call
@@ -57,7 +57,7 @@ class Row:
 
     operation: str
     variant: str = ""
-    getstream: Call
+    getstream: Call | None = None
     stream_chat: Call | None = None
     only_sync: bool = False
     given: Given | None = None
@@ -74,6 +74,7 @@ class Row:
 
 
 _BATCH = {"filter": {"cids": {"$in": ["messaging:a", "messaging:b"]}}}
+_EXPORTED = {"url": ANY, "path": ANY, "s3_bucket_name": ANY}
 _MEMBERS = [models.ChannelBatchMemberRequest(user_id="ann", channel_role="channel_moderator")]
 
 
@@ -104,6 +105,8 @@ TABLE = (
         variant="soft",
         getstream=Call("chat.delete_channels", {"cids": ["messaging:a"], "skip_truncate": True}),
         stream_chat=Call("delete_channels", {"cids": ["messaging:a"]}),
+        starts=True,
+        result={"messaging:a": OK},
     ),
     Row(
         operation="ExportChannels",
@@ -128,7 +131,7 @@ TABLE = (
             },
         ),
         starts=True,
-        result={"url": ANY},
+        result=_EXPORTED,
         file='"cid": "messaging:b"',
         most=("channels", 100),
         choice="format",
@@ -207,6 +210,14 @@ TABLE = (
         request=models.DeleteUsersRequest,
     ),
     Row(
+        operation="DeleteUsers",
+        variant="hard",
+        getstream=Call("delete_users", {"user_ids": ["ann"], "user": "hard"}),
+        stream_chat=Call("delete_users", {"user_ids": ["ann"], "delete_type": "hard"}),
+        starts=True,
+        result={"ann": OK},
+    ),
+    Row(
         operation="DeactivateUsers",
         getstream=Call("deactivate_users", {"user_ids": ["ann"], "mark_messages_deleted": True}),
         stream_chat=Call("deactivate_users", {"user_ids": ["ann"], "created_by_id": "joe"}),
@@ -228,7 +239,7 @@ TABLE = (
         getstream=Call("export_users", {"user_ids": ["ann"]}),
         stream_chat=Call("export_users", {"user_ids": ["ann"]}),
         starts=True,
-        result={"url": ANY},
+        result=_EXPORTED,
         file='"id": "ann"',
         most=("user_ids", 25),
         request=models.ExportUsersRequest,
@@ -282,7 +293,7 @@ TABLE = (
         getstream=Call("feeds.export_feed_user_data", {"user_id": "ann"}),
         only_sync=True,
         starts=True,
-        result={"url": ANY},
+        result=_EXPORTED,
         file='"id": "ann"',
     ),
     Row(
@@ -298,9 +309,20 @@ TABLE = (
         operation="bulk_image_moderation",
         getstream=Call("moderation.bulk_image_moderation", {"csv_file": "https://example.com/images.csv"}),
         starts=True,
-        result={"url": ANY},
+        result=_EXPORTED,
         file="https://example.com/images.csv,keep",
         request=models.BulkImageModerationRequest,
+    ),
+    Row(
+        operation="start_policy_test_run",
+        getstream=Call("moderation.start_policy_test_run", {"id": "swear words"}),
+        starts=True,
+        result={},
+    ),
+    Row(
+        operation="GetExportChannelsStatus",
+        stream_chat=Call("get_export_channel_status", {"task_id": GIVEN}),
+        given="task",
     ),
     Row(
         operation="GetTask",
@@ -395,7 +417,7 @@ TABLE = (
     Row(
         operation="ListImports",
         getstream=Call("list_imports"),
-        stream_chat=Call("list_imports", {"options": {"limit": 10}}),
+        stream_chat=Call("list_imports", {"options": {"limit": 10, "offset": 0}}),
         given="import",
     ),
     Row(
@@ -428,5 +450,32 @@ TABLE = (
         operation="DeleteImportV2Task",
         getstream=Call("delete_import_v2_task", {"id": GIVEN}),
         given="import_v2",
+    ),
+    Row(
+        operation="UpsertImporterExternalStorage",
+        getstream=Call(
+            "upsert_importer_external_storage",
+            {
+                "type": "aws_s3",
+                "aws_s3": models.UpsertExternalStorageAWSS3Request(
+                    bucket="imports", region="eu-west-1", role_arn="arn:aws:iam::1:role/stream"
+                ),
+            },
+        ),
+        choice="type",
+    ),
+    Row(
+        operation="GetImporterExternalStorage",
+        getstream=Call("get_importer_external_storage"),
+        given="external_storage",
+    ),
+    Row(
+        operation="ValidateImporterExternalStorage",
+        getstream=Call("validate_importer_external_storage"),
+        given="external_storage",
+    ),
+    Row(
+        operation="DeleteImporterExternalStorage",
+        getstream=Call("delete_importer_external_storage"),
     ),
 )

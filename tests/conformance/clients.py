@@ -38,7 +38,7 @@ class Answer:
 
     @property
     def stream_task_id(self) -> str:
-        stream_task_id: str = self.body["task_id"]
+        stream_task_id: str = self.body.get("run", self.body)["task_id"]
         return stream_task_id
 
 
@@ -111,4 +111,4 @@ async def connected(name: Name, sandbox: Sandbox, **others: Any) -> AsyncIterato
 def clients_of(row: Row) -> tuple[Name, ...]:
     """The clients that have a row's operation."""
     getstream = GETSTREAM[:1] if row.only_sync else GETSTREAM
-    return getstream + STREAM_CHAT if row.stream_chat else getstream
+    return (getstream if row.getstream else ()) + (STREAM_CHAT if row.stream_chat else ())

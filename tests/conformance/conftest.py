@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest_asyncio
 from getstream import Stream
-from getstream.models import ImportV2TaskSettings
+from getstream.models import ImportV2TaskSettings, UpsertExternalStorageGCSRequest
 
 from airflow_provider_streamtasks.sandbox import Sandbox
 from tests.conformance.calls import Given
@@ -60,6 +60,12 @@ async def provide(connect: Connect, sandbox: Sandbox) -> Provide:
         sandbox.control.fate(operation="CreateImportV2Task", pending=60)
         return str(stream.create_import_v2_task("chat", ImportV2TaskSettings(path="s3://b/f")).data.id)
 
+    def external_storage() -> str:
+        stream.upsert_importer_external_storage(
+            "gcs", gcs=UpsertExternalStorageGCSRequest(bucket="imports", credentials="{}")
+        )
+        return ""
+
     def population() -> str:
         sandbox.control.populate(channels=20, users=20)
         sandbox.control.add_channel("messaging:alerts", members=["ann"])
@@ -72,6 +78,7 @@ async def provide(connect: Connect, sandbox: Sandbox) -> Provide:
         "upload": upload,
         "import": import_,
         "import_v2": import_v2,
+        "external_storage": external_storage,
         "population": population,
     }
     return lambda given: makers[given]()

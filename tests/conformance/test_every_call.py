@@ -94,7 +94,10 @@ async def test_is_answered_in_the_shape_that_the_sdk_declares(
     assert entry["path"].startswith("/api/v2/") == (client.name in GETSTREAM)
     assert_shape(answer)
     assert isinstance(answer.body["duration"], str)
-    assert ("task_id" in answer.body) == (row.starts or row.operation == "GetTask")
+    if row.starts:
+        assert answer.stream_task_id == entry["stream_task_id"]
+    elif row.given != "task":
+        assert "task_id" not in answer.body
     assert ("x-ratelimit-remaining" in answer.headers) == (row.operation != "GetRateLimits")
 
 
@@ -208,7 +211,7 @@ async def test_takes_only_the_words_it_knows(row: Row, client: Client, provide: 
     assert refusal(client, caught)[:2] == (400, 4)
 
 
-@cases(lambda row: row.given and GIVEN in row.getstream.arguments.values())
+@cases(lambda row: any(GIVEN in call.arguments.values() for call in (row.getstream, row.stream_chat) if call))
 async def test_does_not_find_what_is_not_there(row: Row, client: Client) -> None:
     with pytest.raises(REFUSED) as caught:
         await client.row(row, "7586fa0d-dc8d-4f6f-be2d-f952d0e26167")

@@ -56,7 +56,7 @@ def dataclasses_in(hint: Any) -> list[Any]:
 
 
 def test_only_feeds_are_missing_from_the_asynchronous_client() -> None:
-    assert all(row.getstream.method.startswith("feeds.") == row.only_sync for row in TABLE)
+    assert all(row.getstream.method.startswith("feeds.") == row.only_sync for row in TABLE if row.getstream)
     with pytest.raises(NotImplementedError):
         _ = AsyncStream(api_key="key", api_secret="s" * 32).feeds
 

@@ -47,10 +47,14 @@ class TestStreamTasks:
         assert abs(task.created_at - before) < timedelta(seconds=60)
 
     @pytest.mark.usefixtures("at_once")
-    async def test_a_soft_deletion_of_channels_is_done_at_once(self, stream: Stream) -> None:
-        answer = stream.chat.delete_channels(cids=["messaging:a"]).data
-        assert answer.task_id is None
+    async def test_a_soft_deletion_of_channels_gives_a_result_and_a_stream_task(self, stream: Stream) -> None:
+        answer: Any = stream.chat.delete_channels(cids=["messaging:a"]).data
         assert answer.result["messaging:a"].status == "ok"
+        assert stream.get_task(id=answer.task_id).data.result == {"messaging:a": {"status": "ok"}}
+
+    async def test_a_hard_deletion_of_a_user_contradicts_a_soft_one_of_messages(self, stream: Stream) -> None:
+        with pytest.raises(StreamApiException, match="cannot be combined with messages soft"):
+            stream.delete_users(user_ids=["ann"], user="hard", messages="soft")
 
     async def test_a_deleted_call_is_shown(self, stream: Stream) -> None:
         soft = stream.video.delete_call(type="default", id="standup").data

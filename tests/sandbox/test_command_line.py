@@ -42,6 +42,17 @@ def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], Sandbox]]:
         process.communicate()
 
 
+def test_strict_refuses_to_export_channels_that_are_not_there() -> None:
+    with started("--strict") as (_, sandbox):
+        raw = RawClient(sandbox)
+        sandbox.control.add_channel("messaging:a")
+        statuses = [
+            raw.send("POST", "/export_channels", {"channels": [{"cid": cid}]}).status
+            for cid in ("messaging:a", "messaging:b")
+        ]
+        assert statuses == [201, 404]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
     with started() as (process, sandbox):

@@ -99,10 +99,30 @@ def test_an_answer_can_lack_the_task_id(raw: RawClient) -> None:
     assert raw.sandbox.control.tasks() == []
 
 
-def test_a_soft_deletion_can_run_in_a_task_too(raw: RawClient) -> None:
-    raw.sandbox.control.fate(task_id=True)
-    answer = raw.delete_channels(hard_delete=False).json
-    assert answer.keys() == {"task_id", "duration"}
+@pytest.mark.parametrize(
+    ("fate", "hard", "keys"),
+    [
+        ({}, False, {"task_id", "result"}),
+        ({"task_id": False}, False, {"result"}),
+        ({"result_at_once": False}, False, {"task_id"}),
+        ({"task_id": False, "result_at_once": False}, False, set()),
+        ({}, True, {"task_id"}),
+        ({"result_at_once": True}, True, {"task_id", "result"}),
+        ({"task_id": False}, True, {"result"}),
+    ],
+)
+def test_a_deletion_of_channels_can_be_answered_with_a_task_a_result_or_both(
+    raw: RawClient, fate: dict[str, bool], hard: bool, keys: set[str]
+) -> None:
+    raw.sandbox.control.fate(failed_items={"*:b": "locked"}, **fate)
+    answer = raw.delete_channels("messaging:a", "messaging:b", hard_delete=hard).json
+    assert answer.keys() == {*keys, "duration"}
+    assert len(raw.sandbox.control.tasks()) == ("task_id" in keys)
+    if "result" in keys:
+        assert answer["result"] == {
+            "messaging:a": {"status": "ok"},
+            "messaging:b": {"status": "error", "error": "locked"},
+        }
 
 
 def test_a_waiting_task_can_be_ended_now(raw: RawClient) -> None:

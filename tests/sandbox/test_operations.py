@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.raw_client import RawClient
+from airflow_provider_streamtasks.sandbox import running_sandbox
+from tests.sandbox.raw_client import RawClient, Reply
 
 DELETE_CHANNELS = "/api/v2/chat/channels/delete"
 EXPORT_CHANNELS = "/api/v2/chat/export_channels"
@@ -16,6 +17,7 @@ DELETE_USERS = "/api/v2/users/delete"
 BATCH = "/api/v2/chat/channels/batch"
 FEEDS = "/api/v2/feeds/feeds/delete"
 BLOCKLIST = "/api/v2/blocklists/words/import"
+EXTERNAL = "/api/v2/imports/v2/external-storage"
 A = {"channels": [{"cid": "messaging:a"}]}
 ALL = {"operation": "hide", "filter": {"types": {"$eq": "messaging"}}}
 
@@ -65,8 +67,14 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("POST", EXPORT_USERS, {"user_ids": [f"u{n}" for n in range(26)]}, "at most 25"),
     ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "fully"}, "one of: soft, pruning, hard"),
     ("POST", DELETE_USERS, {"user_ids": ["a"], "conversations": "pruning"}, "one of: soft, hard"),
-    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard", "messages": "hard"}, "hard deletion requires"),
-    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard"}, "hard deletion requires"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": ""}, "one of: soft, pruning, hard"),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard", "messages": "soft"}, "with messages soft"),
+    (
+        "POST",
+        DELETE_USERS,
+        {"user_ids": ["a"], "user": "hard", "messages": "hard", "conversations": "soft"},
+        "with conversations soft",
+    ),
     ("PUT", BATCH, {"operation": "explode", "filter": {"cids": {"$in": []}}}, "operation must be one of"),
     ("PUT", BATCH, {"operation": "hide", "filter": {}}, "must not be empty"),
     ("PUT", BATCH, {"operation": "hide", "filter": {"team": {"$eq": "x"}}}, "'team' is not supported"),
@@ -96,6 +104,12 @@ REFUSED: list[tuple[str, str, Any, str]] = [
         {"operation": "addMembers", "filter": {"types": {"$eq": "x"}}, "members": [{}]},
         "user_id is a required field",
     ),
+    (
+        "PUT",
+        BATCH,
+        {"operation": "addMembers", "filter": {"types": {"$eq": "x"}}, "members": [7]},
+        "must hold members only",
+    ),
     ("POST", BLOCKLIST, {"items": []}, "at least 1"),
     ("POST", BLOCKLIST, {"items": ["x"], "chunk_size": 0}, "must be at least 1"),
     ("POST", BLOCKLIST, {"items": ["x"], "chunk_size": True}, "of type integer"),
@@ -112,6 +126,17 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("POST", "/api/v2/import_urls", {"filename": "a/b"}, "must not contain a slash"),
     ("POST", "/api/v2/imports/v2", {"product": "video", "settings": {}}, "one of: chat, feeds"),
     ("POST", "/api/v2/imports/v2", {"product": "chat", "settings": {"bucket": "b"}}, "unknown field"),
+    ("GET", "/api/v2/imports?limit=many", None, "limit must be a whole number"),
+    ("GET", "/api/v2/imports?offset=-1", None, "offset must be a whole number"),
+    ("PUT", EXTERNAL, {"type": "abs"}, "one of: aws_s3, gcs"),
+    ("PUT", EXTERNAL, {"type": "gcs"}, "gcs is required with type gcs"),
+    ("PUT", EXTERNAL, {"type": "gcs", "gcs": {"bucket": "b"}}, "credentials is a required field"),
+    (
+        "PUT",
+        EXTERNAL,
+        {"type": "aws_s3", "aws_s3": {"bucket": "b", "region": "eu"}},
+        "role_arn is a required field",
+    ),
 ]
 
 
@@ -158,6 +183,19 @@ ACCEPTED: list[tuple[str, str, Any, int, list[str]]] = [
     ),
     ("PUT", BATCH, {"operation": "hide", "filter": {"types": {"$in": ["a", "b"]}}}, 201, ["a:*", "b:*"]),
     ("PUT", BATCH, {"operation": "hide", "filter": {"cids": {"$eq": "a:b"}}}, 201, ["a:b"]),
+    (
+        "PUT",
+        BATCH,
+        {"operation": "hide", "filter": {"cids": {"$in": ["a:b", "a:c"], "$eq": "a:c"}}},
+        201,
+        ["a:c"],
+    ),
+    ("PUT", BATCH, {**ALL, "members": ["ann", {"user_id": "joe", "color": "red"}]}, 201, ["messaging:*"]),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard"}, 201, ["a"]),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard", "messages": "hard"}, 201, ["a"]),
+    ("POST", DELETE_USERS, {"user_ids": ["a"], "user": "hard", "conversations": ""}, 201, ["a"]),
+    ("POST", EXPORT_CHANNELS, {**A, "include_fields": ["id"]}, 201, ["messaging:a"]),
+    ("POST", DELETE_CHANNELS, {"cids": ["messaging:a.b"]}, 201, ["messaging:a.b"]),
     (
         "PUT",
         BATCH,
@@ -236,6 +274,113 @@ def test_api_v1_has_shorter_paths_times_in_words_and_the_same_budgets(raw: RawCl
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", reply.json["created_at"])
     body = {"cids": ["messaging:a"], "hard_delete": True}
     assert [raw.send("POST", "/channels/delete", body).status for _ in range(2)] == [201, 429]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/blocklists/words/import", {"items": ["darn"]}, 201),
+        ("GET", "/imports", None, 200),
+        ("GET", "/imports/v2", None, 200),
+        ("POST", "/imports/v2", {"product": "chat", "settings": {"path": "f"}}, 201),
+        ("DELETE", "/imports/v2/external-storage", None, 200),
+        ("POST", "/moderation/policy_tests/sets/a/runs", None, 404),
+    ],
+)
+def test_api_v1_has_what_its_openapi_document_has(
+    raw: RawClient, method: str, path: str, body: Any, status: int
+) -> None:
+    assert raw.send(method, path, body).status == status
+
+
+def test_an_export_can_be_looked_up_by_itself_in_api_v1(raw: RawClient) -> None:
+    raw.sandbox.control.fate(pending=0, running=0)
+    stream_task_id = raw.send("POST", "/export_channels", A).json["task_id"]
+    reply = raw.send("GET", f"/export_channels/{stream_task_id}")
+    assert reply.json.keys() == {"task_id", "status", "created_at", "updated_at", "result", "duration"}
+    assert (reply.json["task_id"], reply.json["status"]) == (stream_task_id, "completed")
+    assert reply.json["created_at"].endswith("Z")
+    assert reply.json["result"].keys() == {"url", "path", "s3_bucket_name"}
+    assert raw.send("GET", "/export_channels/none").json["message"] == (
+        'GetExportChannelsStatus failed with error: "Can\'t find task with id none"'
+    )
+
+
+def test_the_external_storage_of_imports_is_kept_without_its_credentials(raw: RawClient) -> None:
+    assert raw.send("GET", EXTERNAL).status == 404
+    assert raw.send("POST", f"{EXTERNAL}/validate").status == 404
+    gcs = {"bucket": "b", "credentials": "the-key-of-the-bucket", "path_prefix": "p"}
+    assert raw.send("PUT", EXTERNAL, {"type": "gcs", "gcs": gcs}).status == 201
+    shown = raw.send("GET", EXTERNAL)
+    assert shown.json["gcs"] == {"bucket": "b", "path_prefix": "p", "credentials_set": True}
+    assert b"the-key" not in shown.content
+    assert "the-key" not in json.dumps(raw.sandbox.control.journal())
+    assert raw.send("POST", f"{EXTERNAL}/validate").status == 201
+    aws = {"role_arn": "arn:aws:iam::1:role/r", "bucket": "b", "region": "eu-west-1"}
+    assert raw.send("PUT", EXTERNAL, {"type": "aws_s3", "aws_s3": aws}).status == 201
+    replaced = raw.send("GET", EXTERNAL).json
+    assert (replaced["type"], replaced["aws_s3"], "gcs" in replaced) == ("aws_s3", aws, False)
+    assert shown.json["created_at"] == replaced["created_at"] < replaced["updated_at"]
+    for _ in range(2):
+        assert raw.send("DELETE", EXTERNAL).status == 200
+    assert raw.send("GET", EXTERNAL).status == 404
+
+
+def test_imports_are_listed_in_pages(raw: RawClient) -> None:
+    ids = []
+    for _ in range(3):
+        place = raw.send("POST", "/api/v2/import_urls", {"filename": "a.json"}).json
+        raw.send("PUT", place["upload_url"].removeprefix(raw.sandbox.url), b"[]", query={})
+        created = raw.send("POST", "/imports", {"path": place["path"], "mode": "upsert"}).json
+        ids.append(created["import_task"]["id"])
+
+    def listed(path: str) -> list[str]:
+        return [each["id"] for each in raw.send("GET", path).json["import_tasks"]]
+
+    assert listed("/imports") == ids
+    assert listed("/imports?limit=2") == ids[:2]
+    assert listed("/imports?limit=2&offset=2") == ids[2:]
+    assert listed("/api/v2/imports?offset=3") == []
+
+
+def test_a_policy_test_run_names_its_stream_task_inside(raw: RawClient) -> None:
+    answer = raw.send("POST", "/api/v2/moderation/policy_tests/sets/words/runs").json
+    [task] = raw.sandbox.control.tasks()
+    assert "task_id" not in answer
+    assert (answer["run"]["task_id"], answer["run"]["set_id"]) == (task["stream_task_id"], "words")
+
+
+def test_a_soft_deletion_hides_channels_at_once(raw: RawClient) -> None:
+    raw.sandbox.control.add_channel("messaging:a")
+    raw.sandbox.control.add_channel("messaging:b")
+    raw.sandbox.control.fate(end="never", failed_items={"messaging:b": "locked"})
+    raw.delete_channels("messaging:a", "messaging:b", hard_delete=False)
+    listed = raw.send("POST", "/api/v2/chat/channels", {"filter_conditions": {}}).json["channels"]
+    assert [each["channel"]["cid"] for each in listed] == ["messaging:b"]
+
+
+def test_a_strict_sandbox_exports_only_channels_that_it_has() -> None:
+    with running_sandbox(strict=True) as sandbox:
+        raw = RawClient(sandbox)
+
+        def export(*cids: str, **options: bool) -> Reply:
+            channels = [{"cid": cid} for cid in cids]
+            return raw.send("POST", EXPORT_CHANNELS, {"channels": channels, **options})
+
+        for cid in ("messaging:a", "messaging:b", "messaging:c"):
+            sandbox.control.add_channel(cid)
+        sandbox.control.fate(pending=0, running=0)
+        assert export("messaging:a", "messaging:b").status == 201
+        refused = export("messaging:a", "messaging:x")
+        assert (refused.status, refused.json["code"]) == (404, 16)
+        assert "Can't find channel with id messaging:x" in refused.json["message"]
+        raw.delete_channels("messaging:b", hard_delete=False)
+        raw.delete_channels("messaging:c", hard_delete=True)
+        assert export("messaging:b").status == 404
+        assert export("messaging:b", include_soft_deleted_channels=True).status == 201
+        assert export("messaging:c", include_soft_deleted_channels=True).status == 404
+        sandbox.control.add_channel("messaging:b")
+        assert export("messaging:b").status == 201
 
 
 def test_a_long_answer_is_compressed_for_those_who_ask(raw: RawClient) -> None:
