@@ -136,8 +136,14 @@ class StreamTaskWaiter(BaseOperator):
         except AirflowNotFoundException as error:
             # As an AirflowException, soft_fail would turn it into a skip.
             raise StreamConfigurationError(str(error)) from error
-        report_failed_items(context, *failed_inside(tasks), fail=self.fail_on_partial)
+        report_failed_items(context, *self.failed_inside(context, tasks), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
+
+    def failed_inside(
+        self, context: Context, tasks: Sequence[StreamTask]
+    ) -> tuple[dict[str, str], list[str]]:
+        """Return the items that failed inside completed Stream tasks (item -> reason), and the tasks' ids."""
+        return failed_inside(tasks)
 
     @abstractmethod
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -117,16 +117,17 @@ class StreamOperator(StreamTaskWaiter):
         finally:
             # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
             context["ti"].xcom_push(TASK_IDS_KEY, book.ledger.task_ids)
-        if result is not None:
+        task_ids = book.ledger.task_ids
+        waits = self.wait_for_completion and bool(task_ids)
+        if result is not None and not waits:
             context["ti"].xcom_push(RESULT_KEY, result)
         try:
-            report_failed_items(context, book.ledger.refused_items, [], fail=self.fail_on_partial)
+            self._report_refused(context, book, waits=waits)
         except StreamTaskException:
             for place in book.ledger.failed_at_once():
                 book.save(place)
             raise
-        task_ids = book.ledger.task_ids
-        if not (self.wait_for_completion and task_ids):
+        if not waits:
             return self._ended(context, task_ids)
         if self.deferrable:
             self.wait_in_triggerer(task_ids)
@@ -153,11 +154,18 @@ class StreamOperator(StreamTaskWaiter):
         except StreamTaskException as error:
             if tasks:
                 self._name_uncertain(context, error)
-            inside = {task.task_id: failed_items(task.result) for task in tasks}
+            failed = self._failed(context, tasks)
             book = self._book(context)
-            for place in book.ledger.failed({task_id: inside.get(task_id, {}) for task_id in error.task_ids}):
+            for place in book.ledger.failed({task_id: failed.get(task_id, {}) for task_id in error.task_ids}):
                 book.save(place)
             raise
+
+    def failed_inside(
+        self, context: Context, tasks: Sequence[StreamTask]
+    ) -> tuple[dict[str, str], list[str]]:
+        """Return the items that failed inside completed Stream tasks, or already when they were submitted."""
+        failed = {task_id: items for task_id, items in self._failed(context, tasks).items() if items}
+        return {item: reason for items in failed.values() for item, reason in items.items()}, list(failed)
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Push the results, and return the ids."""
@@ -188,6 +196,22 @@ class StreamOperator(StreamTaskWaiter):
     def _source(self) -> Any:
         """Return what names the items."""
         return getattr(self, self.stream_operation.items.name) if self.stream_operation.items else None
+
+    def _report_refused(self, context: Context, book: StoredLedger, *, waits: bool) -> None:
+        """Report what failed already in Stream's answers; a Stream task that is awaited may know better."""
+        refused = book.ledger.refused_items
+        later = sum(map(len, book.ledger.refused_of_tasks.values())) if waits and book.kept else 0
+        report_failed_items(context, refused, [], fail=self.fail_on_partial and later < len(refused))
+
+    def _failed(self, context: Context, tasks: Sequence[StreamTask]) -> dict[str, dict[str, str]]:
+        """Return Stream task -> item -> reason; what the result of a Stream task names, it decides."""
+        refused = self._book(context).ledger.refused_of_tasks
+        failed = {}
+        for task in tasks:
+            named = task.result if isinstance(task.result, Mapping) else {}
+            before = {i: why for i, why in refused.get(task.task_id, {}).items() if i not in named}
+            failed[task.task_id] = {**before, **failed_items(task.result)}
+        return failed
 
     def _book(self, context: Context) -> StoredLedger:
         self._stored = self._stored or StoredLedger(context)

@@ -19,10 +19,11 @@ class StreamDeleteChannelsOperator(StreamOperator):
     """
     Delete channels.
 
-    A soft delete hides channels and is done at once: there is no Stream task, ``return_value`` and
-    ``task_ids`` are empty lists, and the XCom ``result`` says per channel what became of it (where one
-    request carried them all). A hard delete also destroys the messages, in the background, and cannot be
-    undone.
+    A soft delete hides channels at once: Stream's answer says per channel what became of it, and names a
+    Stream task all the same. Where the operator does not wait, what the answer says is the XCom ``result``
+    (where one request carried all channels), and channels that could not be deleted are failed items.
+    Where it waits, the Stream task has the last word. A hard delete also destroys the messages, in the
+    background, and cannot be undone.
 
     :param cids: the channels, each as ``type:id``: a list, the output of another Airflow task, a callable
         that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100
@@ -110,7 +111,8 @@ class StreamChannelBatchUpdateOperator(StreamOperator):
         ``inviteMembers``, ``invites``, ``assignRoles``, ``addModerators``, ``demoteModerators``, ``hide``,
         ``show``, ``archive``, ``unarchive`` or ``updateData``
     :param filter: which channels: ``cids`` or ``types``, each with ``$eq`` or ``$in``
-    :param members: at most 100 members, each with ``user_id`` and perhaps ``channel_role``
+    :param members: at most 100 members, each a user's id, or a dictionary with ``user_id`` and perhaps
+        ``channel_role``
     :param hide_history_before: for ``addMembersHideHistory``, which needs it: the messages before this time
         (``datetime`` or RFC 3339, in the past) stay hidden from the members that are added
     :param data: the data to set, for ``updateData``; ``custom`` in it replaces all custom data
@@ -128,7 +130,7 @@ class StreamChannelBatchUpdateOperator(StreamOperator):
         *,
         operation: str,
         filter: Mapping[str, Any],
-        members: Sequence[Mapping[str, Any]] | None = None,
+        members: Sequence[str | Mapping[str, Any]] | None = None,
         hide_history_before: datetime | str | None = None,
         data: Mapping[str, Any] | None = None,
         custom_set: Mapping[str, Any] | None = None,

@@ -21,7 +21,7 @@ METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
 class StreamOperationOperator(StreamOperator):
     """
-    Start any operation that answers with a ``task_id``, from its method, path and body.
+    Start any operation that answers with the id of a Stream task, from its method, path and body.
 
     Stream alone checks what the request holds. Everything else is as with the other operators: batches,
     budget, retries, waiting.
@@ -37,6 +37,9 @@ class StreamOperationOperator(StreamOperator):
     :param batch_size: items that one request may carry (default: 100)
     :param operation_name: Stream's name of the operation, such as ``DeleteChannels``. With it the budget is
         asked for before the first request; without, it is known from the first answer on.
+    :param task_id_at: where the answer has the id of the Stream task: a key, or keys with dots between, such
+        as ``run.task_id`` (default: ``task_id``). An answer without an id there fails the Airflow task,
+        unless it has a ``result`` instead: then Stream was done at once.
     """
 
     template_fields: Sequence[str] = ("path", "body", "query", "items", "stream_conn_id")
@@ -52,6 +55,7 @@ class StreamOperationOperator(StreamOperator):
         items_field: str | None = None,
         batch_size: int = 100,
         operation_name: str = "",
+        task_id_at: str = "task_id",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,6 +67,11 @@ class StreamOperationOperator(StreamOperator):
             raise ValueError(f"batch_size is {batch_size!r}: a whole number, 1 or more, is needed")
         if not isinstance(operation_name, str):
             raise ValueError(f"operation_name is {shortened(operation_name)}: a string is needed")
+        if not isinstance(task_id_at, str) or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", task_id_at):
+            raise ValueError(
+                f"task_id_at is {shortened(task_id_at)}: a key of the answer is needed, or keys with dots "
+                "between, such as 'run.task_id'"
+            )
         self.path = check_text("path", path)
         self.method = method
         self.body = body
@@ -71,6 +80,7 @@ class StreamOperationOperator(StreamOperator):
         self.items_field = None if items_field is None else check_text("items_field", items_field)
         self.batch_size = batch_size
         self.operation_name = operation_name
+        self.task_id_at = task_id_at
         if is_rendered(self.path):
             _check_path(self.path)
         self.check_known()
@@ -90,6 +100,7 @@ class StreamOperationOperator(StreamOperator):
             body=_fields("body", self.body),
             query=_fields("query", self.query),
             items=Items(self.items_field, self.batch_size, Anything()) if self.items_field else None,
+            id_at=self.task_id_at.split("."),
         )
 
     def _options(self) -> dict[str, Any]:

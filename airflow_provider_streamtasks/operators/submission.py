@@ -67,7 +67,7 @@ class Submitter:
         """
         Submit every batch that is still to be sent.
 
-        :return: what Stream answered, where there is one batch and Stream did it at once
+        :return: what Stream answered of the result, where there is one batch and it did so
         :raises StreamSubmissionException: if an earlier try submitted other items
         :raises StreamException: if Stream did not accept a batch, or did not say; later ones were not sent
         """
@@ -80,7 +80,7 @@ class Submitter:
         began, sent, result = time.monotonic(), 0, None
         for batch in ledger.to_send(iter(items), cap, resubmit_uncertain=self._resubmit_uncertain):
             submission = self._submit(batch, f"batch {batch.index + 1} of {batches}")
-            result = submission.result if batches == 1 and submission.task_id is None else None
+            result = submission.result if batches == 1 else None
             sent += len(batch.items)
             rate = sent / (time.monotonic() - began)
             left = max(0, len(items) - batch.index * cap - batch.size)

@@ -24,11 +24,13 @@ class StreamDeleteUsersOperator(StreamOperator):
 
     :param user_ids: the users: a list, the output of another Airflow task, a callable that takes the
         context, or a file with one per line (templated). Duplicates are dropped; every 100 are a batch.
-    :param user: ``soft`` keeps the users' data, ``pruning`` empties it, ``hard`` destroys it, which needs
-        ``messages`` and ``conversations`` to be ``hard`` too
-    :param messages: ``soft``, ``pruning`` or ``hard``; None leaves the messages
-    :param conversations: ``soft`` or ``hard``, for channels of two members; None leaves them
-    :param calls: ``soft`` or ``hard``, for calls of two members; None leaves them
+    :param user: ``soft`` keeps the users' data, ``pruning`` empties it, ``hard`` destroys it. Stream refuses
+        ``hard`` together with ``messages`` or ``conversations`` that are ``soft`` or ``pruning``.
+    :param messages: ``soft``, ``pruning`` or ``hard``; None or an empty string leaves the messages. With
+        ``user="hard"`` and without ``messages``, Stream does not document what becomes of them.
+    :param conversations: ``soft`` or ``hard``, for channels of two members; None or an empty string leaves
+        them, and the same holds of ``user="hard"``
+    :param calls: ``soft`` or ``hard``, for calls of two members; None or an empty string leaves them
     :param files: whether the users' files are deleted
     :param new_channel_owner_id: the user who gets their channels
     :param new_call_owner_id: the user who gets their calls

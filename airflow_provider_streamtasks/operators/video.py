@@ -13,9 +13,9 @@ class StreamDeleteCallOperator(StreamOperator):
     """
     Delete a call.
 
-    A soft delete is done at once: there is no Stream task, ``return_value`` and ``task_ids`` are empty
-    lists. A hard delete also destroys recordings and transcriptions, in the background, and cannot be
-    undone.
+    A soft delete is done at once, and is the only operation without a Stream task: ``return_value`` and
+    ``task_ids`` are empty lists. A hard delete also destroys recordings and transcriptions, in the
+    background, and cannot be undone.
 
     :param call_type: the type of the call, such as ``default``; at most 64 characters (templated)
     :param call_id: the id of the call; at most 64 characters (templated)

@@ -80,13 +80,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few strings."""
+    """
+    One of a few strings.
+
+    :param may_be_empty: whether the empty string is allowed, too
+    """
 
     values: Sequence[str]
+    may_be_empty: bool = False
 
     def check(self, name: str, value: Any) -> str:
         """Return the string."""
-        if not isinstance(value, str) or value not in self.values:
+        if not isinstance(value, str) or not (value in self.values or (self.may_be_empty and not value)):
             raise ValueError(f"{name} is {shortened(value)}: one of {', '.join(self.values)} is needed")
         return value
 
@@ -152,6 +157,27 @@ class Object:
             for key, entry in value.items()
             if entry is not None
         }
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a channel: a user's id, or an object with ``user_id`` and what else Stream may take."""
+
+    user_id: Text
+
+    def check(self, name: str, value: Any) -> dict[str, Any]:
+        """Return the object."""
+        if isinstance(value, str):
+            return {"user_id": self.user_id.check(name, value)}
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"{name} is {shortened(value)}: a user's id, or a dictionary with 'user_id', is needed"
+            )
+        member = Object(required=("user_id",)).check(name, value)
+        for key, field in {"user_id": self.user_id, "channel_role": Text()}.items():
+            if member.get(key) is not None:
+                field.check(f"{name}[{key!r}]", member[key])
+        return {key: entry for key, entry in member.items() if entry is not None}
 
 
 @dataclass(frozen=True)

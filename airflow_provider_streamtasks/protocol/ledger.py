@@ -53,6 +53,11 @@ class Entry:
     failed_items: dict[str, str] = field(default_factory=dict)
     part: list[Item] = field(default_factory=list)
 
+    @property
+    def partly_refused(self) -> bool:
+        """Whether Stream accepted it, and said already that items of it failed."""
+        return self.state is State.ACCEPTED and bool(self.failed_items)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -104,9 +109,14 @@ class Ledger:
 
     @property
     def refused_items(self) -> dict[str, str]:
-        """The items that Stream refused where it did a batch at once: item -> reason."""
-        at_once = (e.failed_items for e in self.entries if not e.task_id)
-        return {item: reason for failed in at_once for item, reason in failed.items()}
+        """The items that failed already when Stream accepted their batches: item -> reason."""
+        refused = (entry.failed_items for entry in self.entries if entry.partly_refused)
+        return {item: reason for failed in refused for item, reason in failed.items()}
+
+    @property
+    def refused_of_tasks(self) -> dict[str, dict[str, str]]:
+        """Those of them whose batch has a Stream task all the same: Stream task -> item -> reason."""
+        return {e.task_id: e.failed_items for e in self.entries if e.partly_refused and e.task_id}
 
     @property
     def uncertain(self) -> list[int]:
@@ -175,15 +185,13 @@ class Ledger:
 
     def failed_at_once(self) -> list[int]:
         """
-        Note that items failed inside batches that Stream did at once.
+        Note that what was refused when Stream accepted a batch counts as failed.
 
         :return: the places of the batches that a further try sends anew
         """
-        places = []
-        for index, entry in enumerate(self.entries):
-            if entry.state is State.ACCEPTED and entry.failed_items and not entry.task_id:
-                entry.state = State.FAILED
-                places.append(index)
+        places = [index for index, entry in enumerate(self.entries) if entry.partly_refused]
+        for place in places:
+            self.entries[place].state = State.FAILED
         return places
 
     def _put(

@@ -3,6 +3,10 @@ The catalogue: one row for each operation of Stream's that starts a Stream task.
 
 A row says what the operation takes and where it goes. Everything else (checking the input, cutting it into
 batches, building the request, the budget that it draws on) follows from the row.
+
+A row refuses what Stream is known to refuse, and slips that Stream might not notice: a misspelt key, a list
+or a filter that is empty and may mean nothing or everything. The rest is left to Stream. Below,
+"specification" is Stream's OpenAPI document (GetStream/protocol, v236), and "SDK" is ``getstream`` 7.0.0.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from typing import Any
 
+from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol.fields import (
     Anything,
     Channel,
@@ -20,6 +25,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     Flag,
     Items,
     ListOf,
+    Member,
     Moment,
     Object,
     Segment,
@@ -46,6 +52,7 @@ class Operation:
     :param rule: what the fields must be together: returns what is wrong, or ``None``
     :param sends_body: whether the request has a body
     :param id_at: the way to the id of what was started, in the body of the answer
+    :param at_once: the key of the answer that tells what was done at once, where there may be no Stream task
     """
 
     name: str
@@ -59,6 +66,7 @@ class Operation:
     rule: Callable[[Mapping[str, Any]], str | None] = lambda values: None
     sends_body: bool = True
     id_at: Sequence[str] = ("task_id",)
+    at_once: str = ""
 
     @property
     def label(self) -> str:
@@ -133,16 +141,23 @@ class Operation:
         Read the body of an accepted submission.
 
         :param budget: what the answer said of the endpoint's budget
+        :raises StreamApiException: if it neither names a Stream task nor tells what was done at once
         """
         task_id: Any = body
         for name in self.id_at:
             task_id = task_id.get(name) if isinstance(task_id, Mapping) else None
         result = body.get("result")
-        return Submission(
-            task_id=task_id if isinstance(task_id, str) and task_id else None,
-            result=result if isinstance(result, Mapping) else None,
-            budget=budget,
-        )
+        if not isinstance(task_id, str) or not task_id:
+            task_id = None
+            told = body.get(self.at_once)
+            if not isinstance(told, Mapping) or not told:
+                raise StreamApiException(
+                    f"{self.label}: the answer holds no id at {'.'.join(self.id_at)!r}, "
+                    f"but {', '.join(map(repr, body)) or 'nothing'}",
+                    # Which 2xx it was does not matter: Stream has accepted the request.
+                    status_code=200,
+                )
+        return Submission(task_id, result if isinstance(result, Mapping) else None, budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +165,8 @@ class Submission:
     """
     What Stream answered to a request that it accepted.
 
-    :param task_id: the Stream task; ``None`` where the operation was done at once
-    :param result: what became of it, where Stream says so at once
+    :param task_id: the Stream task; ``None`` where there is none, because the operation was done at once
+    :param result: what became of it, where the answer says so already, with a Stream task or without
     :param budget: what is left of the endpoint's budget, where Stream says so
     """
 
@@ -161,13 +176,21 @@ class Submission:
 
 
 def any_operation(
-    name: str, method: str, path: str, *, body: Iterable[str], query: Iterable[str], items: Items | None
+    name: str,
+    method: str,
+    path: str,
+    *,
+    body: Iterable[str],
+    query: Iterable[str],
+    items: Items | None,
+    id_at: Sequence[str] = ("task_id",),
 ) -> Operation:
     """
     Return a row for an operation that the catalogue does not have.
 
     :param body: the fields of the body, which may hold anything
     :param query: the query parameters, which may hold anything
+    :param id_at: the way to the id of the Stream task, in the body of the answer
     """
     fields = dict.fromkeys(body, Anything())
     return Operation(
@@ -178,6 +201,8 @@ def any_operation(
         body=fields,
         query=dict.fromkeys(query, Anything()),
         sends_body=method not in ("GET", "DELETE") or items is not None or bool(fields),
+        id_at=id_at,
+        at_once="result",
     )
 
 
@@ -186,32 +211,40 @@ def _query_text(value: Any) -> str:
 
 
 def _whole_user(values: Mapping[str, Any]) -> str | None:
-    if values.get("user") == "hard" and (values.get("messages"), values.get("conversations")) != (
-        "hard",
-        "hard",
-    ):
-        return "user is 'hard': messages and conversations must be 'hard' too"
+    # The specification wants hard messages and conversations. Stream's Java and Ruby suites delete users
+    # with user=hard alone, and the Java one sees user=hard with messages=soft refused.
+    for name in ("messages", "conversations"):
+        if values.get("user") == "hard" and values.get(name, "hard") not in ("hard", ""):
+            return (
+                f"user is 'hard' and {name} is {values[name]!r}: Stream refuses the two together. "
+                f"user='soft' and user='pruning' go with any {name}; user='hard' goes without {name}, "
+                "or with 'hard', which destroys them"
+            )
     return None
 
 
 def _purge_is_hard(values: Mapping[str, Any]) -> str | None:
+    # Specification: "Requires 'hard_delete' to be true; the request is rejected otherwise".
     if values.get("purge_user_activities") and not values.get("hard_delete"):
-        return "purge_user_activities is True: hard_delete must be True too"
+        return (
+            "purge_user_activities is True, but hard_delete is not: Stream refuses that. Without "
+            "purge_user_activities the feeds are deleted softly, and activities in other feeds stay"
+        )
     return None
 
 
 def _csv_export(values: Mapping[str, Any]) -> str | None:
+    # Specification: "csv requires version=v2 and is incompatible with export_users".
     if values.get("format") == "csv":
         if values.get("version") != "v2":
             return "format is 'csv': version must be 'v2'"
         if values.get("export_users"):
             return "format is 'csv': export_users must not be True"
-    elif values.get("include_fields"):
-        return "include_fields is given: format must be 'csv'"
     return None
 
 
 def _kept_history(values: Mapping[str, Any]) -> str | None:
+    # SDK: "Cannot be combined with hard_delete".
     if values.get("skip_truncate") and values.get("hard_delete"):
         return "skip_truncate is True: hard_delete must not be True"
     return None
@@ -219,20 +252,23 @@ def _kept_history(values: Mapping[str, Any]) -> str | None:
 
 def _batch_update(values: Mapping[str, Any]) -> str | None:
     operation = values.get("operation")
+    # SDK: "Required with the addMembersHideHistory operation, and rejected with every other operation".
     if (operation == "addMembersHideHistory") != ("hide_history_before" in values):
         return (
             f"operation is {operation!r}: hide_history_before must be given with 'addMembersHideHistory', "
             "and with nothing else"
         )
+    # SDK: "updateData only", and "Cannot be combined with data.custom".
     for name in ("custom_set", "custom_unset"):
         if name in values and operation != "updateData":
             return f"{name} is given: operation must be 'updateData'"
-        if name in values and "custom" in values.get("data", {}):
+        if name in values and values.get("data", {}).get("custom") is not None:
             return f"{name} is given: data must not hold 'custom'"
     return _filter_fields(values)
 
 
 def _filter_fields(values: Mapping[str, Any]) -> str | None:
+    # Stream docs: batch updates. "Must use explicit operators. Direct arrays are not supported."
     if not values.get("filter", True):
         return "filter is empty: cids or types are needed"
     for name, condition in values.get("filter", {}).items():
@@ -245,19 +281,26 @@ def _filter_fields(values: Mapping[str, Any]) -> str | None:
 
 
 def _is_condition(condition: Any) -> bool:
-    if not isinstance(condition, Mapping) or len(condition) != 1:
+    if not isinstance(condition, Mapping) or not condition:
         return False
-    ((operator, operand),) = condition.items()
+    return all(_is_comparison(operator, operand) for operator, operand in condition.items())
+
+
+def _is_comparison(operator: Any, operand: Any) -> bool:
     texts = {"$eq": [operand], "$in": operand}.get(operator)
     return isinstance(texts, list | tuple) and bool(texts) and all(isinstance(t, str) and t for t in texts)
 
 
-_CID = Text(form=r"[\w-]+:[\w!-]+", example="messaging:general")
-_FEED = Text(form=r"[\w-]+:[^\s:/]+", example="user:john")
+# Two parts and one colon, as Stream's own SDKs check it. Which characters an id may have, Stream knows: a
+# list of them refused ids with dots, here as in Stream's Android SDK (stream-chat-android, pull 6495).
+# Blanks, quotes, brackets and commas are slips, such as a line of JSON; Stream refuses them (its issue 1887).
+_CID = Text(form=r"[^\s:\"'\[\]{},]+:[^\s:\"'\[\]{},]+", example="messaging:general")
+# Specification: "fully qualified feed IDs (format: group_id:feed_id)". The slips are the same.
+_FEED = Text(form=r"[^\s:\"'\[\]{},]+:[^\s\"'\[\]{},]+", example="user:john")
+# Specification: the length of a user's id wherever it gives one, as for the members of a feed.
 _USER_ID = Text(max_length=255)
-_MEMBER = Object({"user_id": _USER_ID, "channel_role": Text()}, required=("user_id",))
-_SOFT_OR_HARD = Choice(("soft", "hard"))
-_DELETE_MODE = Choice(("soft", "pruning", "hard"))
+# Specification: "null or empty string" leaves messages, conversations and calls alone.
+_SOFT_OR_HARD = Choice(("soft", "hard"), may_be_empty=True)
 
 DELETE_CHANNELS = Operation(
     name="DeleteChannels",
@@ -266,8 +309,14 @@ DELETE_CHANNELS = Operation(
     items=Items("cids", 100, _CID),
     body={"hard_delete": Flag(), "skip_truncate": Flag()},
     rule=_kept_history,
+    at_once="result",
 )
-"""Stream docs: deleting channels. A soft delete is done at once and needs no Stream task."""
+"""
+Stream docs: deleting channels.
+
+A soft delete is answered with what became of each channel and with a Stream task (the suites of
+stream-chat-python and -java wait for it). The specification requires neither, so either alone will do.
+"""
 
 EXPORT_CHANNELS = Operation(
     name="ExportChannels",
@@ -301,7 +350,7 @@ CHANNEL_BATCH_UPDATE = Operation(
             )
         ),
         "filter": Object(),
-        "members": ListOf(_MEMBER, cap=100),
+        "members": ListOf(Member(_USER_ID), cap=100),
         "hide_history_before": Moment(),
         "data": Object(),
         "custom_set": Object(),
@@ -318,8 +367,8 @@ DELETE_USERS = Operation(
     path="/api/v2/users/delete",
     items=Items("user_ids", 100, _USER_ID),
     body={
-        "user": _DELETE_MODE,
-        "messages": _DELETE_MODE,
+        "user": Choice(("soft", "pruning", "hard")),
+        "messages": Choice(("soft", "pruning", "hard"), may_be_empty=True),
         "conversations": _SOFT_OR_HARD,
         "calls": _SOFT_OR_HARD,
         "files": Flag(),
@@ -362,8 +411,9 @@ DELETE_CALL = Operation(
     path="/api/v2/video/call/{call_type}/{call_id}/delete",
     parameters={"call_type": Segment(64), "call_id": Segment(64)},
     body={"hard": Flag()},
+    at_once="call",
 )
-"""Stream docs: deleting calls. A soft delete is done at once and needs no Stream task."""
+"""Stream docs: deleting calls. A soft delete is done at once, without a Stream task."""
 
 DELETE_FEED = Operation(
     name="DeleteFeed",
@@ -409,7 +459,7 @@ IMPORT_BLOCK_LIST = Operation(
     method="POST",
     path="/api/v2/blocklists/{blocklist_id}/import",
     # Stream caps the body only, and adding an item twice does nothing.
-    items=Items("items", 5000, Text(max_length=1024)),
+    items=Items("items", 5000, Text()),
     parameters={"blocklist_id": Segment()},
     body={"chunk_size": Whole()},
 )
@@ -419,7 +469,8 @@ BULK_IMAGE_MODERATION = Operation(
     name="bulk_image_moderation",
     method="POST",
     path="/api/v2/moderation/bulk_image_moderation",
-    body={"csv_file": Text(form=r"https?://\S+", example="https://example.com/images.csv")},
+    # Specification: "URL to CSV file". Of which kinds, Stream knows.
+    body={"csv_file": Text(form=r"[A-Za-z][\w+.-]*://\S+", example="https://example.com/images.csv")},
     required=("csv_file",),
 )
 """Stream docs: bulk image moderation."""

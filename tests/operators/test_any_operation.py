@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
+from airflow_provider_streamtasks.operators.base import StreamSubmissionFailed
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
@@ -75,6 +77,12 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"items_field": "cids"}, "items_field is 'cids'"),
         ({"items": ["a"], "items_field": "cids", "batch_size": 0}, "batch_size is 0"),
         ({"items": [], "items_field": "cids"}, "cids is empty"),
+        ({"task_id_at": ""}, "task_id_at is '': a key of the answer is needed"),
+        ({"task_id_at": "run..task_id"}, "task_id_at is 'run..task_id'"),
+        ({"task_id_at": ".task_id"}, "task_id_at is '.task_id'"),
+        ({"task_id_at": "run task_id"}, "task_id_at is 'run task_id'"),
+        ({"task_id_at": ["run", "task_id"]}, "task_id_at is \\['run', 'task_id'\\]"),
+        ({"task_id_at": None}, "task_id_at is None"),
     ],
 )
 def test_bad_arguments_are_refused_before_the_first_request(
@@ -92,3 +100,38 @@ def test_a_path_from_a_template_is_checked_when_it_is_rendered(run: Run, control
     with pytest.raises(ValueError, match="a path below the base URL"):
         operator.execute(run.context)
     assert control.journal() == []
+
+
+# -- where the id is ---------------------------------------------------------------------------------------
+
+POLICY_TEST = "/api/v2/moderation/policy_tests/sets/profanity/runs"
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_the_id_may_be_anywhere_in_the_answer(run: Run, control: SandboxControl, deferrable: bool) -> None:
+    started = run.execute(
+        lambda: any_operation(
+            path=POLICY_TEST, task_id_at="run.task_id", wait_for_completion=True, deferrable=deferrable
+        )
+    )
+    (entry,) = control.journal("start_policy_test_run")
+    assert run.xcoms["task_ids"] == [started] == [entry["stream_task_id"]]
+    assert run.xcoms["result"] == {}
+
+
+def test_a_failed_one_fails(run: Run, control: SandboxControl) -> None:
+    control.fate(operation="start_policy_test_run", pending=0, running=0, end="failed")
+    with pytest.raises(StreamTaskException, match="internal_error"):
+        run.execute(
+            lambda: any_operation(path=POLICY_TEST, task_id_at="run.task_id", wait_for_completion=True)
+        )
+
+
+def test_an_answer_without_the_id_is_no_success_and_is_not_asked_for_again(
+    run: Run, control: SandboxControl
+) -> None:
+    with pytest.raises(StreamException, match="the answer holds no id at 'task_id', but 'run', 'duration'"):
+        run.execute(lambda: any_operation(path=POLICY_TEST))
+    with pytest.raises(StreamSubmissionFailed, match="Stream may or may not have accepted it"):
+        run.execute(lambda: any_operation(path=POLICY_TEST))
+    assert len(control.journal("start_policy_test_run")) == 1

@@ -98,21 +98,107 @@ def test_duplicates_are_dropped_before_batches_are_cut(run: Run, control: Sandbo
     assert request["items"] == [f"messaging:{number}" for number in range(100)]
 
 
-def test_a_soft_delete_is_done_at_once(run: Run, control: SandboxControl) -> None:
-    assert execute(run, ["messaging:a"], hard_delete=False) == []
+# -- soft deletion: a result, a Stream task, or both ---------------------------------------------------------
+
+OK = {"messaging:a": {"status": "ok"}}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "both": {},
+    "result-only": {"task_id": False},
+    "task-only": {"result_at_once": False},
+}
+HAS_TASK = pytest.mark.parametrize("answer", [ANSWERS["both"], ANSWERS["task-only"]], ids=["both", "task"])
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_soft_delete_hands_on_what_the_answer_says(run: Run, control: SandboxControl, answer: str) -> None:
+    control.fate(**ANSWERS[answer])
+    result = execute(run, ["messaging:a"], hard_delete=False)
+    assert result == ([] if answer == "result-only" else started(control)[0])
     assert run.xcoms == {
-        "return_value": [],
-        "task_ids": [],
-        "result": {"messaging:a": {"status": "ok"}},
+        "return_value": result,
+        "task_ids": [result] if result else [],
+        **({} if answer == "task-only" else {"result": OK}),
     }
+    assert control.journal("GetTask") == []
 
 
-def test_a_soft_delete_has_nothing_to_wait_for(
+@HAS_TASK
+def test_a_soft_delete_is_waited_for(
+    run: Run, control: SandboxControl, waiting: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    control.fate(pending=0.1, running=0, **answer)
+    assert execute(run, hard_delete=False, **waiting) == started(control)[0]
+    assert run.xcoms["result"] == OK
+    assert len(run.deferrals) == waiting["deferrable"]
+
+
+def test_a_soft_delete_without_a_stream_task_has_nothing_to_wait_for(
     run: Run, control: SandboxControl, waiting: dict[str, Any]
 ) -> None:
+    control.fate(task_id=False)
     assert execute(run, hard_delete=False, **waiting) == []
+    assert run.xcoms["result"] == OK
     assert run.deferrals == []
     assert control.journal("GetTask") == []
+
+
+@HAS_TASK
+def test_a_soft_delete_ends_as_its_stream_task_ends(
+    run: Run, control: SandboxControl, waiting: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    control.fate(pending=0, running=0, end="failed", **answer)
+    with pytest.raises(StreamTaskException, match="internal_error"):
+        execute(run, hard_delete=False, **waiting)
+    assert "result" not in run.xcoms
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_a_retry_of_a_soft_delete_sends_what_failed(
+    run: Run, control: SandboxControl, waiting: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    control.fate(pending=0, running=0)
+    control.fate(pending=0, running=0, failed_items={"messaging:b": "gone"}, times=1, **answer)
+    arguments = {"hard_delete": False, "fail_on_partial": True, **waiting}
+    with pytest.raises(StreamTaskException, match=r"1 item failed: messaging:b \(gone\)"):
+        execute(run, ["messaging:a", "messaging:b"], **arguments)
+    assert run.xcoms["failed_items"] == {"messaging:b": "gone"}
+    execute(run, ["messaging:a", "messaging:b"], **arguments)
+    assert [entry["items"] for entry in control.journal("DeleteChannels")] == [
+        ["messaging:a", "messaging:b"],
+        ["messaging:b"],
+    ]
+
+
+def test_what_the_answer_refused_stays_failed_where_the_stream_task_does_not_name_it(
+    run: Run, control: SandboxControl, waiting: dict[str, Any]
+) -> None:
+    control.fate(pending=0, running=0, failed_items={"messaging:b": "gone"}, result=OK, times=1)
+    arguments = {"hard_delete": False, "fail_on_partial": True, **waiting}
+    with pytest.raises(StreamTaskException, match=r"1 item failed: messaging:b \(gone\)") as caught:
+        execute(run, ["messaging:a", "messaging:b"], **arguments)
+    assert caught.value.task_ids == started(control)
+    control.fate(pending=0, running=0)
+    execute(run, ["messaging:a", "messaging:b"], **arguments)
+    assert control.journal("DeleteChannels")[-1]["items"] == ["messaging:b"]
+
+
+def test_what_the_answer_refused_is_done_where_the_stream_task_says_so(
+    run: Run, control: SandboxControl, waiting: dict[str, Any]
+) -> None:
+    result = {cid: {"status": "ok"} for cid in ("messaging:a", "messaging:b")}
+    control.fate(pending=0, running=0, failed_items={"messaging:b": "busy"}, result=result)
+    execute(run, list(result), hard_delete=False, fail_on_partial=True, **waiting)
+    assert run.xcoms["result"] == result
+
+
+def test_an_answer_with_neither_a_stream_task_nor_a_result_is_no_success(
+    run: Run, control: SandboxControl
+) -> None:
+    control.fate(task_id=False, result_at_once=False)
+    with pytest.raises(StreamException, match="the answer holds no id at 'task_id', but 'duration'"):
+        execute(run, hard_delete=False)
+    assert run.xcoms["task_ids"] == []
+    assert len(control.journal("DeleteChannels")) == 1
 
 
 def test_channels_that_could_not_be_deleted_are_gathered_from_all_batches(

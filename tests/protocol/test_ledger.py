@@ -195,6 +195,20 @@ def test_what_was_done_at_once_has_no_stream_task_and_is_not_sent_again() -> Non
     assert batches(ledger) == {}
 
 
+def test_items_may_fail_at_once_although_there_is_a_stream_task() -> None:
+    ledger = Ledger()
+    for batch in to_send(ledger):
+        ledger.sending(batch)
+        ledger.accepted(batch, f"task-{batch.index}", {"a:4": "gone"} if batch.index == 1 else {})
+    ledger = stored(ledger)
+    assert ledger.refused_items == {"a:4": "gone"}
+    assert ledger.refused_of_tasks == {"task-1": {"a:4": "gone"}}
+    assert "task-1" in ledger.task_ids
+    assert batches(ledger) == {}
+    assert ledger.failed_at_once() == [1]
+    assert batches(ledger) == {1: ["a:4"]}
+
+
 def test_items_that_failed_at_once_are_sent_again_when_they_count_as_failed() -> None:
     ledger = stored(done_at_once())
     assert ledger.failed_at_once() == [1]

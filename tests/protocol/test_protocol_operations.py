@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.protocol.errors import is_ambiguous
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
 from airflow_provider_streamtasks.protocol.operations import (
     BULK_IMAGE_MODERATION,
@@ -169,7 +171,11 @@ def test_as_many_as_one_request_may_carry_are_taken(count: int) -> None:
         (EXPORT_USERS, b"joe", "user_ids is b'joe': a list is needed"),
         (EXPORT_USERS, {"joe": 1}, "user_ids is {'joe': 1}: a list is needed"),
         (EXPORT_USERS, [""], "an item of user_ids is ''"),
-        (IMPORT_BLOCK_LIST, ["a" * 1025], "an item of items has 1025 characters"),
+        (IMPORT_BLOCK_LIST, ["a" * 4097], "an item of items has 4097 characters"),
+        (DELETE_CHANNELS, ["messaging:"], "an item of cids is 'messaging:'"),
+        (DELETE_CHANNELS, [" :a"], "an item of cids is ' :a'"),
+        (DELETE_CHANNELS, ["messaging:a:b"], "an item of cids is 'messaging:a:b'"),
+        (DELETE_CHANNELS, ["messaging:a,messaging:b"], "an item of cids is 'messaging:a,messaging:b'"),
         (DELETE_FEEDS, ["user"], "an item of feeds is 'user': a non-empty string like 'user:john'"),
     ],
 )
@@ -177,6 +183,24 @@ def test_bad_items_are_refused(operation: Operation, items: Any, words: str) -> 
     options = {"blocklist_id": "a"} if operation is IMPORT_BLOCK_LIST else {}
     with pytest.raises(ValueError, match=re.escape(words)):
         operation.request(items, options)
+
+
+@pytest.mark.parametrize(
+    ("operation", "item"),
+    [
+        (DELETE_CHANNELS, "messaging:general"),
+        (DELETE_CHANNELS, "messaging:id.with.dots"),
+        (DELETE_CHANNELS, "messaging:!members-vH3T"),
+        (DELETE_CHANNELS, "my.type:José"),
+        (DELETE_FEEDS, "user:john"),
+        (DELETE_FEEDS, "user:a/b"),
+        (DELETE_FEEDS, "user:tenant:john"),
+    ],
+)
+def test_which_characters_an_id_may_have_is_left_to_stream(operation: Operation, item: str) -> None:
+    body = operation.request([item], {}).json
+    assert body is not None
+    assert list(body.values()) == [[item]]
 
 
 def test_items_for_an_operation_that_takes_none_are_refused() -> None:
@@ -206,6 +230,14 @@ def test_items_for_an_operation_that_takes_none_are_refused() -> None:
         (DELETE_USERS, {"user": "gone"}, "user is 'gone': one of soft, pruning, hard is needed"),
         (DELETE_USERS, {"conversations": "pruning"}, "conversations is 'pruning': one of soft, hard"),
         (DELETE_USERS, {"calls": "pruning"}, "calls is 'pruning': one of soft, hard"),
+        (DELETE_USERS, {"user": ""}, "user is '': one of soft, pruning, hard"),
+        (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "members": [5]}, "members[0] is 5: a user's id, or a dict"),
+        (CHANNEL_BATCH_UPDATE, {**BATCH_UPDATE, "members": [""]}, "members[0] is '': a non-empty string"),
+        (
+            CHANNEL_BATCH_UPDATE,
+            {**BATCH_UPDATE, "members": [{"user_id": "joe", "channel_role": 5}]},
+            "members[0]['channel_role'] is 5: a non-empty string",
+        ),
     ],
 )
 def test_bad_options_are_refused(operation: Operation, options: dict[str, Any], words: str) -> None:
@@ -221,7 +253,7 @@ def test_bad_options_are_refused(operation: Operation, options: dict[str, Any], 
         "messaging:a",
         ["messaging:a"],
         {"$ne": "messaging:a"},
-        {"$eq": "messaging:a", "$in": ["messaging:b"]},
+        {"$eq": "messaging:a", "$ne": "messaging:b"},
         {"$eq": ["messaging:a"]},
         {"$eq": ""},
         {"$in": "messaging:a"},
@@ -240,19 +272,28 @@ def test_a_condition_that_stream_does_not_know_is_refused(condition: Any) -> Non
         {"cids": {"$eq": "messaging:a"}},
         {"types": {"$in": ["messaging"]}},
         {"cids": {"$in": ("messaging:a",)}, "types": {"$eq": "messaging"}},
+        {"cids": {"$eq": "messaging:a", "$in": ["messaging:b"]}},
     ],
 )
 def test_a_condition_that_stream_knows_is_taken(filter_: dict[str, Any]) -> None:
     assert CHANNEL_BATCH_UPDATE.check({"operation": "hide", "filter": filter_})["filter"] == filter_
 
 
-PURGE = "purge_user_activities is True: hard_delete must be True too"
-WHOLE = "user is 'hard': messages and conversations must be 'hard' too"
+PURGE = "purge_user_activities is True, but hard_delete is not: Stream refuses that."
 HISTORY = "hide_history_before must be given with 'addMembersHideHistory', and with nothing else"
 TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
-    (DELETE_USERS, {"user": "hard"}, WHOLE),
-    (DELETE_USERS, {"user": "hard", "messages": "hard"}, WHOLE),
-    (DELETE_USERS, {"user": "hard", "messages": "soft", "conversations": "hard"}, WHOLE),
+    (DELETE_USERS, {"user": "hard"}, None),
+    (DELETE_USERS, {"user": "hard", "messages": "hard"}, None),
+    (DELETE_USERS, {"user": "hard", "messages": "", "conversations": "", "calls": "soft"}, None),
+    (DELETE_USERS, {"user": "hard", "messages": "soft"}, "user is 'hard' and messages is 'soft'"),
+    (DELETE_USERS, {"user": "hard", "messages": "pruning"}, "user is 'hard' and messages is 'pruning'"),
+    (
+        DELETE_USERS,
+        {"user": "hard", "messages": "hard", "conversations": "soft"},
+        "user is 'hard' and conversations is 'soft': Stream refuses the two together. user='soft' and "
+        "user='pruning' go with any conversations; user='hard' goes without conversations, or with 'hard', "
+        "which destroys them",
+    ),
     (DELETE_USERS, {"user": "hard", "messages": "hard", "conversations": "hard"}, None),
     (DELETE_USERS, {"user": "soft", "messages": "hard"}, None),
     (DELETE_USERS, {"messages": "hard"}, None),
@@ -267,7 +308,7 @@ TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
         {"format": "csv", "version": "v2", "export_users": True},
         "format is 'csv': export_users must not be True",
     ),
-    (EXPORT_CHANNELS, {"include_fields": ["cid"]}, "include_fields is given: format must be 'csv'"),
+    (EXPORT_CHANNELS, {"include_fields": ["cid"]}, None),
     (EXPORT_CHANNELS, {"format": "csv", "version": "v2", "include_fields": ["cid"]}, None),
     (EXPORT_CHANNELS, {"format": "json", "export_users": True}, None),
     (DELETE_CHANNELS, {"skip_truncate": True}, None),
@@ -300,6 +341,7 @@ TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
         "custom_unset is given: data must not hold 'custom'",
     ),
     (CHANNEL_BATCH_UPDATE, {**UPDATE_DATA, "custom_unset": ["c"], "data": {"frozen": True}}, None),
+    (CHANNEL_BATCH_UPDATE, {**UPDATE_DATA, "custom_unset": ["c"], "data": {"custom": None}}, None),
 ]
 
 
@@ -320,10 +362,18 @@ def test_what_a_template_will_give_is_not_judged_yet(
     assert operation.check(templated, unknown=list(templated)) == {}
 
 
+def test_members_may_be_plain_ids() -> None:
+    members = ["joe", {"user_id": "ann", "channel_role": None, "color": "blue"}]
+    checked = CHANNEL_BATCH_UPDATE.check({**BATCH_UPDATE, "members": members})
+    assert checked["members"] == [{"user_id": "joe"}, {"user_id": "ann", "color": "blue"}]
+
+
 def test_what_no_template_will_give_is_judged_beside_what_one_will() -> None:
     with pytest.raises(ValueError, match="user is 'gone'"):
         DELETE_USERS.check({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
 
+
+RUN = any_operation("New", "POST", "/api/v2/new", body=(), query=(), items=None, id_at=("run", "task_id"))
 
 GOOD = (True, "hard", "soft", "messaging:a", "v2", "csv", "hide", ["a"], {"cids": {"$in": ["a"]}}, 1)
 
@@ -357,9 +407,10 @@ def as_it_is_sent(body: Any) -> str:
 @fuzz(json_values.rolled(lambda dice: (dice.of(tuple(CATALOGUE.values())), dice.object())))
 def test_whatever_is_answered_to_a_submission_is_read(answer: tuple[Operation, dict[str, Any]]) -> None:
     row, body = answer
-    submission = row.read(body, None)
-    assert submission.task_id is None or isinstance(submission.task_id, str)
-    assert submission.result is None or isinstance(submission.result, dict)
+    with suppress(StreamApiException):
+        submission = row.read(body, None)
+        assert submission.task_id or body[row.at_once]
+        assert submission.result is None or isinstance(submission.result, dict)
 
 
 # -- operations that the catalogue does not have -----------------------------------------------------------
@@ -402,9 +453,8 @@ def test_a_body_that_is_given_is_sent_with_any_method() -> None:
         ({"task_id": "a", "result": {}}, "a", {}),
         ({"task_id": "", "result": {"messaging:a": {}}}, None, {"messaging:a": {}}),
         ({"result": {"messaging:a": {}}}, None, {"messaging:a": {}}),
-        ({"task_id": 5, "result": []}, None, None),
-        ({"task_id": None}, None, None),
-        ({}, None, None),
+        ({"task_id": "a", "result": []}, "a", None),
+        ({"task_id": "a"}, "a", None),
     ],
 )
 def test_what_stream_answers_to_a_submission(
@@ -412,3 +462,39 @@ def test_what_stream_answers_to_a_submission(
 ) -> None:
     budget = RateLimit(60, 59, 20)
     assert DELETE_CHANNELS.read(body, budget) == Submission(task_id, result, budget)
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "words"),
+    [
+        (DELETE_CHANNELS, {}, "DeleteChannels: the answer holds no id at 'task_id', but nothing"),
+        (DELETE_CHANNELS, {"duration": "1ms"}, "the answer holds no id at 'task_id', but 'duration'"),
+        (DELETE_CHANNELS, {"task_id": 5, "result": []}, "no id at 'task_id', but 'task_id', 'result'"),
+        (DELETE_CHANNELS, {"task_id": None, "result": {}}, "no id at 'task_id'"),
+        (DELETE_CALL, {"result": {"a:b": {}}}, "DeleteCall: the answer holds no id at 'task_id'"),
+        (EXPORT_USERS, {"result": {"joe": {}}}, "ExportUsers: the answer holds no id at 'task_id'"),
+        (RUN, {"run": {"id": "a"}}, "New: the answer holds no id at 'run.task_id', but 'run'"),
+        (RUN, {"task_id": "a", "run": "b"}, "no id at 'run.task_id', but 'task_id', 'run'"),
+    ],
+)
+def test_an_answer_that_tells_nothing_is_an_error(
+    operation: Operation, body: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(StreamApiException, match=re.escape(words)) as caught:
+        operation.read(body, None)
+    # Stream has accepted something, so it must not be sent again.
+    assert is_ambiguous(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "task_id"),
+    [
+        (DELETE_CALL, {"call": {"cid": "default:a"}}, None),
+        (DELETE_CALL, {"call": {"cid": "default:a"}, "task_id": "a"}, "a"),
+        (RUN, {"run": {"task_id": "a"}, "task_id": "b"}, "a"),
+    ],
+)
+def test_each_operation_has_its_own_sign_of_what_was_done(
+    operation: Operation, body: dict[str, Any], task_id: str | None
+) -> None:
+    assert operation.read(body, None).task_id == task_id
