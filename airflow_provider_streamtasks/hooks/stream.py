@@ -93,8 +93,8 @@ class StreamHook(StreamTransfer):
         """
         request = operation.request(items, options)
         try:
-            body, headers = self._call(request, again_if=again_if, new_connection=True)
-            return operation.read(body, parse_rate_limit(headers, time.time()))
+            body, response = self._call(request, again_if=again_if, new_connection=True)
+            return operation.read(body, parse_rate_limit(response.headers, time.time()), response.status)
         except StreamException as error:
             if errors.is_ambiguous(error):
                 error.hint = errors.MAY_HAVE_BEEN_TAKEN
@@ -142,8 +142,8 @@ class StreamHook(StreamTransfer):
         :param endpoint: Stream's name of it, such as ``DeleteUsers``
         :raises StreamException: if Stream does not tell
         """
-        body, headers = self._call(get_rate_limits(endpoint), again_if=errors.is_passing)
-        return read_rate_limit(endpoint, body, headers, time.time())
+        body, response = self._call(get_rate_limits(endpoint), again_if=errors.is_passing)
+        return read_rate_limit(endpoint, body, response.headers, time.time())
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated call and say in words whether it went well, or what is wrong."""

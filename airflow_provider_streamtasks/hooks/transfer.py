@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
@@ -77,10 +77,10 @@ class StreamTransfer(BaseHook):
 
     def _call(
         self, request: Request, *, again_if: Callable[[StreamException], bool], new_connection: bool = False
-    ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        def call() -> tuple[dict[str, Any], Mapping[str, str]]:
+    ) -> tuple[dict[str, Any], Response]:
+        def call() -> tuple[dict[str, Any], Response]:
             response = self._transfer(request, new_connection=new_connection)
-            return errors.read_body(request, response, time.time()), response.headers
+            return errors.read_body(request, response, time.time()), response
 
         return self._attempt(call, again_if=again_if)
 

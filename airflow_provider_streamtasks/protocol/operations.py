@@ -136,11 +136,12 @@ class Operation:
             query={name: _query_text(checked[name]) for name in self.query if name in checked},
         )
 
-    def read(self, body: Mapping[str, Any], budget: RateLimit | None) -> Submission:
+    def read(self, body: Mapping[str, Any], budget: RateLimit | None, status: int) -> Submission:
         """
         Read the body of an accepted submission.
 
         :param budget: what the answer said of the endpoint's budget
+        :param status: the HTTP status of the answer, a 2xx
         :raises StreamApiException: if it neither names a Stream task nor tells what was done at once
         """
         task_id: Any = body
@@ -154,8 +155,7 @@ class Operation:
                 raise StreamApiException(
                     f"{self.label}: the answer holds no id at {'.'.join(self.id_at)!r}, "
                     f"but {', '.join(map(repr, body)) or 'nothing'}",
-                    # Which 2xx it was does not matter: Stream has accepted the request.
-                    status_code=200,
+                    status_code=status,
                 )
         return Submission(task_id, result if isinstance(result, Mapping) else None, budget)
 

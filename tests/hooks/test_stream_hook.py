@@ -22,7 +22,7 @@ from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
+from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
@@ -66,10 +66,33 @@ def test_a_submission_carries_its_items_and_options(
     assert request["stream_task_id"] == task_id
 
 
-def test_what_is_done_at_once_has_a_result_and_no_stream_task(connection: None, hook: StreamHook) -> None:
+def test_a_soft_deletion_of_channels_has_a_result_and_a_stream_task(
+    connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
+    submission = hook.submit(DELETE_CHANNELS, ["messaging:a"])
+    assert submission.task_id == control.journal("DeleteChannels")[-1]["stream_task_id"]
+    assert submission.result == {"messaging:a": {"status": "ok"}}
+
+
+def test_what_is_done_at_once_has_a_result_and_no_stream_task(
+    connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
+    control.fate(task_id=False)
     submission = hook.submit(DELETE_CHANNELS, ["messaging:a"])
     assert submission.task_id is None
     assert submission.result == {"messaging:a": {"status": "ok"}}
+
+
+def test_an_answer_that_tells_nothing_is_an_error_and_ambiguous(
+    connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
+    control.fate(task_id=False)
+    with pytest.raises(
+        StreamApiException, match="Stream answered 201: ExportUsers: the answer holds no id"
+    ) as caught:
+        hook.submit(EXPORT_USERS, ["joe"])
+    assert "may or may not have taken" in caught.value.hint
+    assert len(control.journal("ExportUsers")) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException, StreamTaskException
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
+from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.airflow_tasks import Run
 from tests.conftest import Logs, SetConnection
@@ -140,6 +141,21 @@ def test_a_soft_delete_without_a_stream_task_has_nothing_to_wait_for(
     assert run.xcoms["result"] == OK
     assert run.deferrals == []
     assert control.journal("GetTask") == []
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_sensor_waits_for_a_soft_delete(
+    run: Run, control: SandboxControl, answer: str, deferrable: bool
+) -> None:
+    control.fate(pending=0.1, running=0, **ANSWERS[answer])
+    ids = execute(run, hard_delete=False)
+    waited = run.execute(
+        lambda: StreamTaskSensor(
+            task_id="wait", stream_task_id=ids, poke_interval=0.05, timeout=20, deferrable=deferrable
+        )
+    )
+    assert waited == ([] if answer == "result-only" else OK)
 
 
 @HAS_TASK

@@ -408,7 +408,7 @@ def as_it_is_sent(body: Any) -> str:
 def test_whatever_is_answered_to_a_submission_is_read(answer: tuple[Operation, dict[str, Any]]) -> None:
     row, body = answer
     with suppress(StreamApiException):
-        submission = row.read(body, None)
+        submission = row.read(body, None, 201)
         assert submission.task_id or body[row.at_once]
         assert submission.result is None or isinstance(submission.result, dict)
 
@@ -461,7 +461,7 @@ def test_what_stream_answers_to_a_submission(
     body: dict[str, Any], task_id: str | None, result: dict[str, Any] | None
 ) -> None:
     budget = RateLimit(60, 59, 20)
-    assert DELETE_CHANNELS.read(body, budget) == Submission(task_id, result, budget)
+    assert DELETE_CHANNELS.read(body, budget, 201) == Submission(task_id, result, budget)
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_an_answer_that_tells_nothing_is_an_error(
     operation: Operation, body: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(StreamApiException, match=re.escape(words)) as caught:
-        operation.read(body, None)
+        operation.read(body, None, 201)
     # Stream has accepted something, so it must not be sent again.
     assert is_ambiguous(caught.value)
 
@@ -497,4 +497,4 @@ def test_an_answer_that_tells_nothing_is_an_error(
 def test_each_operation_has_its_own_sign_of_what_was_done(
     operation: Operation, body: dict[str, Any], task_id: str | None
 ) -> None:
-    assert operation.read(body, None).task_id == task_id
+    assert operation.read(body, None, 201).task_id == task_id
