@@ -58,6 +58,7 @@ class Endpoint:
     :param path: path, with ``{variable}`` parts.
     :param handle: does the work; returns the answer, or the payload of Stream's usual success answer.
     :param signed: the URL's signature lets a request pass, not an API key and a token.
+    :param secret: its bodies hold credentials, which the journal does not keep.
     :param most: how many bytes a body may have.
     """
 
@@ -66,6 +67,7 @@ class Endpoint:
     path: str
     handle: Callable[[Visit], Answer | dict[str, Any]]
     signed: bool = False
+    secret: bool = False
     most: int = 10 * MEBIBYTE
 
     def match(self, method: str, raw_path: str) -> dict[str, str] | None:

@@ -84,7 +84,8 @@ class SandboxServer:
         endpoint, params = found or (None, {})
         operation = endpoint.name if endpoint else _NO_ENDPOINT
         content = await request.read()
-        entry = self._enter(request, operation, None if endpoint and endpoint.signed else content)
+        kept = endpoint is None or not (endpoint.signed or endpoint.secret)
+        entry = self._enter(request, operation, content if kept else None)
         visit = Visit(request.method, request.path, params, request.query, request.headers, content, entry)
 
         fault = self.api.faults.strike(operation)

@@ -42,11 +42,6 @@ OPERATIONS = frozenset(
 )
 
 
-# What only API v1 has, in the words of stream-chat: an export looked up by itself. Stream's SDKs expect of it
-# what GetTask answers.
-EXPORT_STATUS = Endpoint("GetExportChannelsStatus", "GET", "/export_channels/{id}", lambda visit: {})
-
-
 def endpoints(of_version_two: Iterable[Endpoint]) -> Iterator[Endpoint]:
     """The endpoints of API v1, which do what those of API v2 do."""
     for endpoint in of_version_two:
@@ -54,7 +49,9 @@ def endpoints(of_version_two: Iterable[Endpoint]) -> Iterator[Endpoint]:
             path = endpoint.path.removeprefix("/api/v2").removeprefix("/chat")
             yield replace(endpoint, path=path, handle=_with_times_in_words(endpoint))
         if endpoint.name == "GetTask":
-            yield replace(EXPORT_STATUS, handle=_with_times_in_words(endpoint))
+            # Only API v1 has it. Stream's SDKs expect the same answer, and give it this name.
+            name, path = "GetExportChannelsStatus", "/export_channels/{id}"
+            yield replace(endpoint, name=name, path=path, handle=_with_times_in_words(endpoint))
 
 
 def _with_times_in_words(endpoint: Endpoint) -> Callable[[Visit], Answer | dict[str, Any]]:

@@ -198,6 +198,24 @@ def test_what_the_answer_refused_stays_failed_where_the_stream_task_does_not_nam
     assert control.journal("DeleteChannels")[-1]["items"] == ["messaging:b"]
 
 
+class WithoutStore(Run):
+    """An Airflow task before Airflow 3.3, whose notes end with the process."""
+
+    @property
+    def context(self) -> Any:
+        return {"ti": self.ti, "task_instance": self.ti}
+
+
+def test_what_the_answer_refused_is_not_forgotten_where_nothing_is_kept(
+    connection: None, control: SandboxControl, waiting: dict[str, Any]
+) -> None:
+    control.fate(pending=0, running=0, failed_items={"messaging:b": "gone"}, result=OK)
+    run = WithoutStore()
+    with pytest.raises(StreamTaskException, match=r"1 item failed: messaging:b \(gone\)"):
+        execute(run, ["messaging:a", "messaging:b"], hard_delete=False, fail_on_partial=True, **waiting)
+    assert run.xcoms["failed_items"] == {"messaging:b": "gone"}
+
+
 def test_what_the_answer_refused_is_done_where_the_stream_task_says_so(
     run: Run, control: SandboxControl, waiting: dict[str, Any]
 ) -> None:

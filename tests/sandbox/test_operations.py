@@ -314,6 +314,7 @@ def test_the_external_storage_of_imports_is_kept_without_its_credentials(raw: Ra
     shown = raw.send("GET", EXTERNAL)
     assert shown.json["gcs"] == {"bucket": "b", "path_prefix": "p", "credentials_set": True}
     assert b"the-key" not in shown.content
+    raw.send("PUT", EXTERNAL, {"type": "gcs", "gcs": gcs}, headers={})
     assert "the-key" not in json.dumps(raw.sandbox.control.journal())
     assert raw.send("POST", f"{EXTERNAL}/validate").status == 201
     aws = {"role_arn": "arn:aws:iam::1:role/r", "bucket": "b", "region": "eu-west-1"}
