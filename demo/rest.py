@@ -172,6 +172,23 @@ class AirflowRest:
                 raise LookupError(f"{dag_id}.{task_id} has no XCom {key!r}") from error
             raise
 
+    def xcom_entries(
+        self, dag_id: str, run_id: str = "~", task_id: str = "~", *, page: int = 100
+    ) -> list[dict[str, Any]]:
+        """
+        Return which XComs there are, without their values.
+
+        :param run_id: ``~`` for all of them; so for ``task_id``.
+        :param page: how many are asked for at a time.
+        """
+        entries: list[dict[str, Any]] = []
+        while True:
+            params = {"limit": page, "offset": len(entries)}
+            found = self.call("GET", f"{_task(dag_id, run_id, task_id)}/xcomEntries", params=params)
+            entries += found["xcom_entries"]
+            if not found["xcom_entries"] or len(entries) >= found["total_entries"]:
+                return entries
+
     def logs(
         self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None, map_index: int = -1
     ) -> str:

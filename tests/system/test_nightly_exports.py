@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import jwt
 import pytest
 import requests
 
-from tests.system.places import places_of
+from tests.system.places import XCOMS, places_of
 from tests.system.real_stream import RealStream, text_of
 
 pytestmark = pytest.mark.system
@@ -225,7 +224,7 @@ class TestSignedUrls:
         assert needles
         for needle in needles:
             assert list(xcoms_with(real, needle)) == []
-            assert [place for place in places_of(real, needle) if place != "table xcom"] == []
+            assert [place for place in places_of(real, needle) if place != XCOMS] == []
             for path in real.folder.rglob("*.manifest.json"):
                 assert needle not in path.read_text()
 
@@ -243,10 +242,10 @@ def signed_with(real: RealStream, stream_task_id: str) -> list[str]:
     return list(parse_qs(urlsplit(answer.json()["result"]["url"]).query))
 
 
-def xcoms_with(real: RealStream, needle: str) -> Iterator[tuple[str, str, str]]:
+def xcoms_with(real: RealStream, needle: str) -> Iterator[dict[str, Any]]:
     """Yield the XComs of these DAGs in which a text stands."""
-    with sqlite3.connect(real.airflow.database) as database:
-        rows = database.execute("select dag_id, task_id, key, value from xcom")
-        for dag_id, task_id, key, value in rows:
-            if dag_id in (EXPORT, REPORT) and needle in str(value):
-                yield dag_id, task_id, key
+    for dag_id in (EXPORT, REPORT):
+        for entry in real.airflow.xcom_entries(dag_id):
+            place = entry["dag_id"], entry["run_id"], entry["task_id"], entry["key"], entry["map_index"]
+            if needle in json.dumps(real.airflow.xcom(*place)):
+                yield entry

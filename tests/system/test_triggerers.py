@@ -179,7 +179,7 @@ def test_every_wait_ends_once_with_the_right_outcome(
     completed, failed, with_workers = "completed" in name, "failed" in name, "with_workers" in name
     task, log = waits.task(name), waits.log(name)
     assert (task["state"], task["try_number"]) == ("success" if completed else "failed", 1)
-    assert rig.xcoms(waits.run_id, name) == (["return_value"] if completed else [])
+    assert rig.xcoms(DAG_ID, waits.run_id, name) == (["return_value"] if completed else [])
     assert ("StreamTaskFailed" in log) == failed
     assert ("AirflowSensorTimeout" in log) == (not completed and not failed)
     # One worker to begin, and one to end, where it is neither the way without workers nor a success.

@@ -9,7 +9,7 @@ from base64 import b64encode
 import jwt
 import pytest
 
-from tests.system.places import Reader, places_of, texts
+from tests.system.places import XCOMS, Reader, places_of, texts
 from tests.system.real_stream import SIGNATURE, RealStream
 
 pytestmark = pytest.mark.system
@@ -54,7 +54,7 @@ class TestAnybody:
         result = real.airflow.xcom("result_with_signed_url", runs["result_with_signed_url"], "wait")
 
         assert result["url"].endswith(SIGNATURE)
-        assert list(places_of(real, SIGNATURE)) == ["table xcom"]
+        assert list(places_of(real, SIGNATURE)) == [XCOMS]
 
 
 class TestUserWithoutRightsOnConnections:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from demo.rest import AirflowRestError
-from tests.system.places import places_of
+from tests.system.places import XCOMS, places_of
 from tests.system.real_stream import SIGNATURE, RealStream
 
 pytestmark = pytest.mark.system
@@ -95,7 +95,7 @@ class TestNoWorker:
         assert worker_starts(real, runs, "ww_signed") == worker_starts(real, runs, "ww_signed", "redact") == 0
         result = real.airflow.xcom("ww_signed", runs["ww_signed"], "wait")
         assert result["url"].endswith(SIGNATURE)
-        assert list(places_of(real, SIGNATURE)) == ["table xcom"]
+        assert list(places_of(real, SIGNATURE)) == [XCOMS]
 
     def test_a_url_is_redacted_where_wanted(self, real: RealStream, runs: dict[str, str]) -> None:
         result = real.airflow.xcom("ww_signed", runs["ww_signed"], "redact")

@@ -131,10 +131,10 @@ class Rig:
             query(self.database, "SELECT task_id, state FROM task_instance WHERE run_id = %s", run_id)
         )
 
-    def xcoms(self, run_id: str, task_id: str) -> list[str]:
+    def xcoms(self, dag_id: str, run_id: str, task_id: str) -> list[str]:
         """Return the keys of an Airflow task's XComs, but for Airflow's own."""
-        sql = "SELECT key FROM xcom WHERE run_id = %s AND task_id = %s AND left(key, 1) != '_'"
-        return [key for (key,) in query(self.database, sql, run_id, task_id)]
+        entries = self.airflow.xcom_entries(dag_id, run_id, task_id)
+        return [entry["key"] for entry in entries if not entry["key"].startswith("_")]
 
 
 def query(database: Postgres, sql: str, *values: Any) -> list[tuple[Any, ...]]:
