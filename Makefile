@@ -3,12 +3,14 @@ VENV   ?= .venv
 PINS   ?= constraints.txt
 JOBS   ?= 3
 PY     := $(VENV)/bin/python
+OLD    := 3.1 3.2
+NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit system docs bench chaos storm fuzz findings clean oldest
+.PHONY: help demo test lint types unit system docs bench chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # What is installed: enough for the demo, or everything that a change needs.
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
@@ -32,10 +34,13 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not chaos'
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos'
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system
+
+system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
+	$(PY) -m pytest -m more
 
 bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)
 	$(PY) -m tests.benchmarks
@@ -58,8 +63,20 @@ findings:  ## What surprised us in the software that we stand on, and whether it
 docs: $(VENV)/.dev  ## The documentation, warnings as errors
 	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-oldest:  ## The unit tests on the oldest supported Airflow
-	@$(MAKE) unit VENV=.venv-oldest PINS=constraints-oldest.txt
+oldest:  ## The unit tests on the older releases of Airflow that are supported
+	@for minor in $(OLD); do \
+	  $(MAKE) unit VENV=.venv-$$minor PINS=constraints-$$minor.txt || exit; \
+	done
+
+newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, outside CI
+	@$(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@# Only Airflow's own packages: what they need is as released.
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
+	  apache-airflow apache-airflow-core apache-airflow-task-sdk
+	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos'
+	$(NEWEST)/bin/python -m pytest -m system
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .venv-oldest docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -28,8 +28,8 @@ def leaks(folder: Path, postgres: Postgres, api_secret: str) -> list[str]:
             cursor.execute("select table_name from information_schema.tables where table_schema = 'public'")
             for (table,) in cursor.fetchall():
                 for what, needle in needles.items():
-                    if (what, table) == ("a signed URL", "xcom"):
-                        continue
+                    if what == "a signed URL" and table.partition("_")[0] == "xcom":
+                        continue  # Airflow 3.4 has two tables of XComs
                     cursor.execute(
                         f'select count(*) from "{table}" as each where position(%s in each::text) > 0',
                         [needle],
