@@ -40,7 +40,10 @@ def test_every_promise_names_a_test() -> None:
 def test_the_dependencies_are_those_of_the_package() -> None:
     said = PAGE.split("Besides Airflow the package needs")[1].split(", of which Airflow")[0]
     named = re.findall(r"``([\w-]+)``", said)
-    assert _needed_by("airflow-provider-streamtasks") == {"apache-airflow", *named}
+    with_airflow = "apache-airflow-providers-common-compat"
+    assert f"``{with_airflow}``, which comes with Airflow" in " ".join(PAGE.split())
+    assert with_airflow in _needed_by("apache-airflow")
+    assert _needed_by("airflow-provider-streamtasks") == {"apache-airflow", with_airflow, *named}
     assert [name for name in named if name not in _needed_by("apache-airflow-core")] == named[:1]
 
 
