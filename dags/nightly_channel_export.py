@@ -16,13 +16,18 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, task
+from airflow.sdk import DAG, Asset, task
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
 from airflow_provider_streamtasks.operators.chat import StreamExportChannelsOperator
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
+
+try:
+    from airflow.sdk import CronDataIntervalTimetable
+except ImportError:  # before Airflow 3.2
+    from airflow.timetables.interval import CronDataIntervalTimetable  # type: ignore[assignment]
 
 ALERTS = [
     StreamChatNotifier(channel="messaging:alerts"),

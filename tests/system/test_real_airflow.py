@@ -151,3 +151,20 @@ class TestKilledWhileDeferred:
         wait_until_called(real, "CancelImportV2Task")
         (cancel,) = real.sandbox.control.journal("CancelImportV2Task")
         assert import_id in cancel["path"]
+
+
+class TestCleared:
+    def test_an_airflow_task_that_is_cleared_submits_once_more(self, real: RealStream) -> None:
+        dag_id, conf = "wait_as_told", {"cids": ["messaging:cleared"]}
+        run_id = real.airflow.trigger(dag_id, conf=conf)
+        assert real.airflow.wait_for_run(dag_id, run_id) == "success"
+        first = real.airflow.xcom(dag_id, run_id, "delete")
+        before = real.task(dag_id, run_id, "delete")["max_tries"]
+        real.airflow.clear(dag_id, run_id, ["delete", "wait"])
+        assert real.airflow.wait_for_run(dag_id, run_id) == "success"
+
+        assert real.task(dag_id, run_id, "delete")["max_tries"] > before, (
+            "Airflow no longer raises max_tries when an Airflow task is cleared. Find another mark: until "
+            "then, a clear looks like a retry, which submits nothing that was submitted before."
+        )
+        assert real.airflow.xcom(dag_id, run_id, "delete") != first
