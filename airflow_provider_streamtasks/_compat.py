@@ -15,7 +15,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import get_listener_manager
+from airflow.providers.common.compat.sdk import conf, get_listener_manager
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk import log as _log
 from airflow.triggers.base import BaseTrigger
@@ -90,6 +90,11 @@ REDACT = Private(
 TASK_STATES = Private(
     "airflow.sdk.execution_time.task_runner:RuntimeTaskInstance.get_task_states",
     "imports go on when their Airflow tasks are killed while they are deferred",
+)
+
+DELETE_XCOM = Private(
+    "airflow.sdk.execution_time.comms:DeleteXCom",
+    "where there is no XCom to delete, the log of the triggerer has an error that is none",
 )
 
 WITHHELD = (
@@ -220,9 +225,48 @@ def drop_upload(file: Any) -> bool:
     return True
 
 
-def has_listeners() -> bool:
-    """Tell whether a plugin listens to Airflow tasks, such as OpenLineage."""
-    return bool(get_listener_manager().has_listeners)
+def delete_xcom(key: str, **where: Any) -> None:
+    """
+    Delete an XCom, if there is one.
+
+    Airflow itself reads it first, for XCom backends that keep values elsewhere, and logs an error where there
+    is none (3.3.2).
+
+    :param where: ``dag_id``, ``task_id``, ``run_id`` and ``map_index``
+    """
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time import task_runner  # only where tasks run
+    from airflow.sdk.execution_time.xcom import XCom
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    is_elsewhere = XCom.purge.__func__ is not BaseXCom.purge.__func__  # type: ignore[attr-defined]
+    if is_elsewhere or comms is None or not DELETE_XCOM.is_there:
+        XCom.delete(key=key, **where)
+    else:
+        comms.send(DELETE_XCOM.value(key=key, **where))
+
+
+def listeners() -> list[str]:
+    """
+    Return the names of what listens to Airflow tasks, such as OpenLineage.
+
+    The listener among Airflow's example DAGs, which are loaded unless somebody says no, only prints.
+    """
+    manager = get_listener_manager()
+    try:
+        found = [getattr(each, "__name__", type(each).__module__) for each in manager.pm.get_plugins()]
+    except AttributeError:
+        return ["one that this Airflow does not name"] if manager.has_listeners else []
+    return sorted(name for name in found if not name.startswith("airflow.example_dags."))
+
+
+def loses_queues() -> bool:
+    """
+    Tell whether a trigger that the scheduler starts loses the queue of its Airflow task.
+
+    It does wherever triggerers have queues (3.3.2, 3.4.0b2): those that serve one pass it by.
+    """
+    return bool(conf.getboolean("triggerer", "queues_enabled", fallback=False))
 
 
 def form_fields(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from reprlib import repr as shortened
 from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_streamtasks import _compat
 
 MAX_SECONDS = 1e9
 """Seconds that an argument may ask for: 31 years, and less than what Airflow and Python can add to a date."""
+
+
+class NoStreamTaskError(AirflowFailException, ValueError):
+    """
+    No Airflow task that should have named a Stream task has run.
+
+    Airflow does not retry it: no retry makes them run.
+    """
+
+
+def in_fixed_order(value: Any) -> Any:
+    """
+    Return an argument without sets, whose order is another one in each process.
+
+    What is stored of a DAG must not change from parse to parse: each change is a new version of the DAG.
+    """
+    if isinstance(value, dict):
+        return {key: in_fixed_order(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(in_fixed_order, value))
+    if isinstance(value, set | frozenset):
+        return sorted(map(in_fixed_order, value), key=repr)
+    return value
 
 
 def is_rendered(value: Any) -> bool:
@@ -55,7 +80,15 @@ def check_states(name: str, value: Any) -> tuple[int, ...]:
 
 
 def check_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]:
-    """Return the Stream tasks that an argument names: one id, or a list of them."""
+    """
+    Return the Stream tasks that an argument names: one id, or a list of them.
+
+    Lists inside the list are joined, because an operator's output may be one. ``None`` inside the list is the
+    output of an Airflow task that did not run, and is left out where there is anything else.
+
+    :raises NoStreamTaskError: if there is nothing but ``None``
+    :raises ValueError: for anything else that is not an id
+    """
     allowed = "an id that Stream gave out, or a list of ids, is needed"
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "("):
         raise ValueError(
@@ -63,11 +96,33 @@ def check_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
             "Pass the output of the Airflow task that submitted, or set render_template_as_native_obj=True "
             "on the DAG."
         )
-    ids = [value] if isinstance(value, str) else value
-    if not isinstance(ids, list | tuple | set | frozenset):
-        hint = " Did the Airflow task that it comes from push an XCom?" if value is None else ""
-        raise ValueError(f"{name} is {shortened(value)}: {allowed}.{hint}")
+    if value is not None and not isinstance(value, str) and not _is_list(value):
+        raise ValueError(f"{name} is {shortened(value)}: {allowed}")
+    ids: list[Any] = []
+    if not _collect(value, ids):
+        raise NoStreamTaskError(
+            f"{name} is {shortened(value)}: no Airflow task that it comes from has pushed an id. Each was "
+            "skipped, or returned nothing, and no retry changes that. With "
+            "trigger_rule='none_failed_min_one_success' this Airflow task is skipped where all of them are. "
+            "An Airflow task that leaves nothing to wait for can return an empty list."
+        )
     for task_id in ids:
         if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
             raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}")
-    return list(ids)
+    return ids
+
+
+def _collect(value: Any, ids: list[Any]) -> bool:
+    """Add the ids of an argument to a list, and return whether any Airflow task has given some, or none."""
+    if value is None:
+        return False
+    if not _is_list(value):
+        ids.append(value)
+        return True
+    given = [_collect(each, ids) for each in in_fixed_order(value)]
+    # The output of a mapped Airflow task is no list proper. Where it is empty, nobody has pushed anything.
+    return any(given) if given else isinstance(value, list | tuple | Set)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence | Set) and not isinstance(value, str | bytes)

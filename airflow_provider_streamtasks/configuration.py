@@ -22,6 +22,19 @@ def timeout() -> float:
     return float(conf.getfloat(SECTION, "timeout", fallback=60.0))
 
 
+def worker_end_seen() -> float:
+    """
+    Return the seconds after a deferral in which Airflow's scheduler surely sees that the worker has ended.
+
+    If an Airflow task is back on a worker sooner, the scheduler takes that end for the end of the new worker,
+    and fails the Airflow task: "state mismatch" (3.3.2; 3.4.0b2 only where the new worker runs already). It
+    writes down nowhere that it has seen it, so there is nothing to ask for. The end of a process is noticed
+    as late as the next heartbeat; what comes after it depends on how busy the scheduler is.
+    """
+    noticed = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
+    return float(noticed + conf.getfloat(SECTION, "scheduler_lag", fallback=10.0))
+
+
 def redact_result_urls() -> bool:
     """Tell whether results lose the signatures of their URLs before they become XComs."""
     return bool(conf.getboolean(SECTION, "redact_result_urls", fallback=False))

@@ -129,6 +129,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "14400",
                         "default": "60.0",
                     },
+                    "scheduler_lag": {
+                        "description": (
+                            "Seconds that the scheduler may need to see that the worker of a deferred "
+                            "Airflow task has ended, on top of [workers] min_heartbeat_interval. No trigger "
+                            "hands an Airflow task to another worker before."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "30",
+                        "default": "10.0",
+                    },
                     "redact_result_urls": {
                         "description": (
                             "Whether URLs in results lose their signature, and with it the right to download "

@@ -94,6 +94,35 @@ class StreamTaskWaiter(BaseOperator):
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to look."""
 
+    def outer_task_id(self, context: Context) -> str | None:
+        """
+        Return the Airflow task that runs, where it is another than this operator; ``None`` where it is this.
+
+        Others may call :meth:`execute`: a TaskFlow function, or an operator of the user's own. A deferral is
+        the Airflow task's own end on the worker, whoever asks for it: what follows the call would never run.
+        """
+        running = context.get("task")
+        return running.task_id if isinstance(running, BaseOperator) and running is not self else None
+
+    def may_defer(self, context: Context, otherwise: str) -> bool:
+        """
+        Tell whether the Airflow task that runs is this operator, so that it may leave its worker.
+
+        :param otherwise: what is done instead, for the log
+        """
+        outer = self.outer_task_id(context)
+        if outer is not None:
+            self.log.info("%s, because deferring would end the Airflow task %r around it", otherwise, outer)
+        return outer is None
+
+    def note_key(self, what: str) -> str:
+        """
+        Return the key of a note in the task state store.
+
+        The store belongs to the Airflow task that runs, in which there may be several operators.
+        """
+        return f"stream_{what}_{self.task_id}"
+
     def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
         """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
         self.defer(

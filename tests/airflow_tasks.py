@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -27,6 +28,7 @@ class TaskInstance:
     max_tries = 0
 
     def __init__(self) -> None:
+        self.id = uuid4()
         self.xcoms: dict[str, Any] = {}
         self.first_reschedule: datetime | None = None
 
@@ -60,10 +62,15 @@ class TaskStateStore:
 
 
 class Run:
-    """One Airflow task in one DAG run: what outlives the processes that carry it out."""
+    """
+    One Airflow task in one DAG run: what outlives the processes that carry it out.
+
+    :ivar task: the operator that Airflow carries out, where a test says so
+    """
 
     def __init__(self, **state: Any) -> None:
         self.ti = TaskInstance()
+        self.task: Any = None
         self.store = TaskStateStore(**state)
         self.deferrals: list[TaskDeferred] = []
         self.events: list[Any] = []
@@ -72,7 +79,8 @@ class Run:
     @property
     def context(self) -> Any:
         """What Airflow passes to the operator."""
-        return {"ti": self.ti, "task_instance": self.ti, "task_state_store": self.store}
+        context = {"ti": self.ti, "task_instance": self.ti, "task_state_store": self.store}
+        return context if self.task is None else {**context, "task": self.task}
 
     @property
     def xcoms(self) -> dict[str, Any]:

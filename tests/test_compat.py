@@ -127,7 +127,8 @@ def test_a_sensor_that_pokes_says_so_where_airflow_does_not_ask_for_its_pace(
 def test_nothing_is_kept_for_a_retry_that_cannot_be_told_from_a_clear(logs: Logs) -> None:
     context: Any = {"ti": SimpleNamespace(), "task_state_store": TaskStateStore()}
     assert _compat.life(context) is None
-    assert not StoredLedger(context).kept
+    operator = StreamDeleteChannelsOperator(task_id="delete", cids=["messaging:a"])
+    assert not StoredLedger(context, operator).kept
     assert "Airflow does not say which try this is" in logs.text
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks import configuration
-from airflow_provider_streamtasks.arguments import check_flag, check_seconds, is_rendered
+from airflow_provider_streamtasks.arguments import check_flag, check_seconds, in_fixed_order, is_rendered
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 TASK_IDS_KEY = "task_ids"
 RESULT_KEY = "result"
-
-HELD_PAUSE = 8.0
-"""Seconds of a pause for which the worker is kept: leaving it and coming back takes about as long."""
 
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
@@ -96,6 +93,8 @@ class StreamOperator(StreamTaskWaiter):
 
     def check_known(self) -> None:
         """Check at parse time what no template will give; subclasses call it at the end of ``__init__``."""
+        for name in self.template_fields:
+            setattr(self, name, in_fixed_order(getattr(self, name)))
         options = self._options()
         self.stream_operation.check(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
         items = self.stream_operation.items
@@ -127,11 +126,15 @@ class StreamOperator(StreamTaskWaiter):
             for place in book.ledger.failed_at_once():
                 book.save(place)
             raise
-        if not waits:
-            return self._ended(context, task_ids)
-        if self.deferrable:
+        if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
-        return self.conclude(context, lambda: self._wait_on_worker(task_ids))
+        value = (
+            self.conclude(context, lambda: self._wait_on_worker(task_ids))
+            if waits
+            else self._ended(context, task_ids)
+        )
+        book.end()
+        return value
 
     def go_on(self, context: Context, event: Any = None) -> Any:
         """Go on submitting after a pause, on another worker."""
@@ -214,12 +217,12 @@ class StreamOperator(StreamTaskWaiter):
         return failed
 
     def _book(self, context: Context) -> StoredLedger:
-        self._stored = self._stored or StoredLedger(context)
+        self._stored = self._stored or StoredLedger(context, self)
         return self._stored
 
     def _submit(self, context: Context, book: StoredLedger) -> Any:
         operation = self.stream_operation
-        options = operation.check(self._options())
+        options = operation.check(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
         with ItemFile(operation.items or ONE_REQUEST, source, context) as items:
             return Submitter(
@@ -228,12 +231,14 @@ class StreamOperator(StreamTaskWaiter):
                 options,
                 book,
                 resubmit_uncertain=self.on_ambiguous == "resubmit",
-                pause=lambda seconds: self._pause(seconds, may_leave=book.kept),
+                pause=lambda seconds: self._pause(context, seconds, may_leave=book.kept),
                 log=self.log,
             ).submit(items)
 
-    def _pause(self, seconds: float, *, may_leave: bool) -> None:
-        if seconds <= HELD_PAUSE or not may_leave:
+    def _pause(self, context: Context, seconds: float, *, may_leave: bool) -> None:
+        # Whoever comes back sooner risks the Airflow task.
+        may_leave = may_leave and seconds > configuration.worker_end_seen()
+        if not (may_leave and self.may_defer(context, f"Pausing on this worker for {seconds:.0f} s")):
             time.sleep(seconds)
             return
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger

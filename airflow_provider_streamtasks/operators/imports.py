@@ -62,7 +62,8 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
         self.check_known()
 
     def _submit(self, context: Context, book: StoredLedger) -> Any:
-        store, key = _compat.task_state_store(context), f"stream_import_path_{_compat.life(context)}"
+        store = _compat.task_state_store(context)
+        key = f"{self.note_key('import_path')}_{_compat.life(context)}"
         path = store.get(key) if store else None
         if path is None:
             path = self._upload()

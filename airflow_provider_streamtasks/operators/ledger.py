@@ -13,26 +13,41 @@ from airflow_provider_streamtasks.protocol.ledger import Ledger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_streamtasks.waiting import StreamTaskWaiter
+
 CHUNK = 50
 """Entries that one key of the store holds, so that noting one of a million stays cheap."""
 
 log = logging.getLogger(__name__)
 
 
+_ended: set[tuple[Any, str] | None] = set()
+"""Try of an Airflow task, and id, of each operator that has ended inside it."""
+
+
 class StoredLedger:
     """
-    The ledger of an Airflow task: what its earlier tries left behind, if they belong to the same life.
+    The ledger of an operator: what its earlier tries left behind, if they belong to the same life.
 
     A retry goes on with the ledger; clearing the Airflow task begins a new one. Without a store (before
     Airflow 3.3) the ledger ends with the worker.
 
     :param context: the context of the running Airflow task
+    :param operator: whose ledger it is
+    :raises ValueError: if another operator with its id has ended inside the same Airflow task
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, operator: StreamTaskWaiter) -> None:
         self._store = _compat.task_state_store(context)
         # A retry keeps max_tries, a clear raises it.
-        self._prefix = f"stream_submission_{_compat.life(context)}"
+        self._prefix = f"{operator.note_key('submission')}_{_compat.life(context)}"
+        outer = operator.outer_task_id(context)
+        self._owner = (context["ti"].id, operator.task_id) if outer and self._store is not None else None
+        if self._owner in _ended:
+            raise ValueError(
+                f"task_id is {operator.task_id!r}, as that of another operator, which has ended, inside the "
+                f"Airflow task {outer!r}: one of its own is needed, by which a retry finds what was submitted"
+            )
         if self._store is None:
             log.warning("This Airflow keeps no state of tasks: a retry after a crash may submit again.")
         self.ledger = Ledger(self._load())
@@ -41,6 +56,11 @@ class StoredLedger:
     def kept(self) -> bool:
         """Whether what is noted outlives this process."""
         return self._store is not None
+
+    def end(self) -> None:
+        """Say that the operator has ended: another one must not take this for its own earlier try."""
+        if self._owner is not None:
+            _ended.add(self._owner)
 
     def save(self, index: int) -> None:
         """Store the entry at a place, before anything else happens."""

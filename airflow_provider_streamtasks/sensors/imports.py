@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import XComArg
 
-from airflow_provider_streamtasks.arguments import check_states, check_stream_task_ids, is_rendered
+from airflow_provider_streamtasks.arguments import (
+    check_states,
+    check_stream_task_ids,
+    in_fixed_order,
+    is_rendered,
+)
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.results import results_of
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
@@ -46,9 +51,12 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         super().__init__(stream_task_id=[], start_from_trigger=False, end_from_trigger=False, **kwargs)
         if is_rendered(import_id):
             check_stream_task_ids(import_id, "import_id")
-        self.import_id = import_id
+        self.import_id = in_fixed_order(import_id)
         self.completed_states = check_states("completed_states", completed_states)
         self.failed_states = check_states("failed_states", failed_states)
+
+    def _why_not_in_triggerer(self, *_: Any) -> str:
+        return "a trigger does not end a wait for imports"
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Return the result, or the list of results where a list of imports was waited for."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import PokeReturnValue, XComArg
@@ -14,9 +14,11 @@ from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import (
+    NoStreamTaskError,
     check_flag,
     check_seconds,
     check_stream_task_ids,
+    in_fixed_order,
     is_rendered,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
 
-ERRORS_SINCE_KEY = "stream_errors_since"
+NeedsWorker: TypeAlias = "Callable[[StreamTaskSensor, type[StreamTaskSensor]], str | None]"
+
+ERRORS_SINCE = "errors_since"
+"""The note that tells a poke since when there has been nothing but errors."""
 
 LAST_MOMENT = 0.5
 """Seconds before the deadline from which a poke stays on: Airflow's own timeout knows nothing of Stream."""
@@ -59,13 +64,13 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     If items inside a completed Stream task failed, the XCom ``failed_items`` names them.
 
     :param stream_task_id: the Stream task, or a list of them; usually the output of the Airflow task that
-        submitted. An empty list is success at once. (templated)
+        submitted, or a list of such outputs. An empty list is success at once. (templated)
     :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
     :param poke_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
     :param max_wait: seconds between two looks at most (default: ``[streamtasks] max_wait``, 30). The longer
         the wait lasts, the rarer the looks, up to this.
     :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). Exports may take hours: raise
-        it.
+        it. With 0 it looks once.
     :param deferrable: wait in the triggerer, which holds no worker. Default: True, unless ``mode`` is given.
     :param mode: with ``deferrable=False``, ``poke`` (default) or ``reschedule``, as on every sensor
     :param start_from_trigger: begin in the triggerer, without a worker. Default: where nothing is lost by it.
@@ -79,12 +84,15 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     :raises StreamTaskFailed: if Stream says that the Stream task failed
     :raises StreamApiException: for an error that does not pass: key or secret refused, unknown Stream task
     :raises StreamException: after five minutes of nothing but errors
+    :raises NoStreamTaskError: if there is no id, because no Airflow task that should have pushed one ran
     """
 
     template_fields: Sequence[str] = ("stream_task_id", "stream_conn_id")
     ui_color = "#d6e6ff"
     start_from_trigger = OnlyIf("_starts_in_triggerer", otherwise=False)
     start_trigger_args = OnlyIf("_start_trigger_args", otherwise=None)
+    _rendered = False
+    _on_worker: str | None = None
 
     def __init__(
         self,
@@ -118,7 +126,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         )
         if is_rendered(stream_task_id):
             check_stream_task_ids(stream_task_id)
-        self.stream_task_id = stream_task_id
+        self.stream_task_id = in_fixed_order(stream_task_id)
         self.deferrable = mode is None if deferrable is None else check_flag("deferrable", deferrable)
         self._wait: Wait | None = None
         if start_from_trigger and (reason := impossible_to_start(self)):
@@ -133,15 +141,27 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         """Return the Stream tasks, whose ids are rendered by now."""
         return check_stream_task_ids(self.stream_task_id)
 
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
+        """Render the templates, on a worker; why there is one is decided by what they were."""
+        self._on_worker = self._why_on_worker()
+        self._rendered = True
+        super().render_template_fields(context, jinja_env)
+
     def execute(self, context: Context) -> Any:
         """Defer, or poke until done."""
         task_ids = self.awaited_task_ids(context)
         if not task_ids:
             self.log.info("There is no Stream task to wait for.")
             return []
+        if self.outer_task_id(context) is None:
+            why = self._on_worker if self._rendered else self._why_on_worker()
+            if why:
+                self.log.info(why)
         self.log.info("Waiting up to %.10g s for Stream to finish %s", self.timeout, in_words(task_ids))
-        if self.deferrable:
+        if self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
+        if self.reschedule and not self.may_defer(context, "Poking without rescheduling"):
+            self.mode = "poke"
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
@@ -150,6 +170,16 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             self.log.info("Beginning anew on a worker, because the triggerer could not: %s", event[ON_WORKER])
             return self.execute(context)
         return super().execute_complete(context, event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Come back from the triggerer, or without it."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as skip:
+            # Airflow's sensors skip for any AirflowException then, whatever soft_fail is meant to cover.
+            if isinstance(skip.__cause__, NoStreamTaskError):
+                raise skip.__cause__ from None
+            raise
 
     def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
         """Return the trigger that waits, from now on."""
@@ -188,20 +218,38 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         return results[0] if isinstance(self.stream_task_id, str) else results
 
     def _starts_in_triggerer(self) -> bool:
-        # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
-        if not _compat.is_made(self):
-            return False
-        if self._may_start_in_triggerer is None:
-            return needs_worker_to_start(self, StreamTaskSensor) is None
-        return self._may_start_in_triggerer and _compat.RUNS_WITHOUT_WORKERS
+        # Once a worker has begun there is nothing to decide, and templates are no longer what they were.
+        return not self._rendered and self._why_starts_on_worker() is None
 
     def _ends_in_triggerer(self) -> bool:
-        # A worker that runs a mapped one has made it from that.
+        return self._why_ends_on_worker() is None
+
+    def _why_starts_on_worker(self) -> str | None:
+        return self._why_not_in_triggerer(
+            "start_from_trigger", self._may_start_in_triggerer, needs_worker_to_start
+        )
+
+    def _why_ends_on_worker(self) -> str | None:
+        return self._why_not_in_triggerer("end_from_trigger", self._may_end_in_triggerer, needs_worker_to_end)
+
+    def _why_not_in_triggerer(
+        self, argument: str, given: bool | None, needs_worker: NeedsWorker
+    ) -> str | None:
+        # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
         if not _compat.is_made(self):
-            return False
-        if self._may_end_in_triggerer is None:
-            return needs_worker_to_end(self, StreamTaskSensor) is None
-        return self._may_end_in_triggerer and _compat.RUNS_WITHOUT_WORKERS
+            return "it is mapped"
+        if given is None:
+            return needs_worker(self, StreamTaskSensor)
+        if not given:
+            return f"{argument} is False"
+        return None if _compat.RUNS_WITHOUT_WORKERS else "Airflow is older than 3.3"
+
+    def _why_on_worker(self) -> str | None:
+        """Return the line of the log that says why there is a worker at all."""
+        if ends := self.deferrable and self._why_ends_on_worker():
+            return f"Beginning and ending on a worker, because {ends}"
+        starts = self._why_starts_on_worker()
+        return f"Beginning on a worker, because {starts}" if starts else None
 
     def _start_trigger_args(self) -> StartTriggerArgs | None:
         if not self._starts_in_triggerer():
@@ -246,13 +294,13 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         if self.reschedule and (first := context["ti"].get_first_reschedule_date(context)):
             # Each poke is a process of its own: what it must know of those before is kept by Airflow.
             started_at = first.timestamp()
-            errors_since = store.get(ERRORS_SINCE_KEY) if store else None
+            errors_since = store.get(self.note_key(ERRORS_SINCE)) if store else None
         elif store:
-            store.delete(ERRORS_SINCE_KEY)  # of an earlier try
+            store.delete(self.note_key(ERRORS_SINCE))  # of an earlier try
         return Wait(
             self.awaited_task_ids(context), self.wait_terms(), started_at, errors_since=errors_since or None
         )
 
     def _remember(self, context: Context, errors_since: float | None) -> None:
         if store := _compat.task_state_store(context):
-            store.set(ERRORS_SINCE_KEY, errors_since or 0)
+            store.set(self.note_key(ERRORS_SINCE), errors_since or 0)

@@ -64,8 +64,8 @@ def needs_worker_to_end(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) 
         return "on_success_callback would not be called"
     if sensor.outlets:
         return "outlets would not be updated"
-    if _compat.has_listeners():
-        return "listeners would not be told"
+    if listeners := _compat.listeners():
+        return f"listeners would not be told: {', '.join(listeners)}"
     if _compat.has_hook(sensor, _compat.POST_EXECUTE):
         return "post_execute would not be called"
     if sensor.multiple_outputs:
@@ -95,6 +95,8 @@ def needs_worker_to_start(sensor: StreamTaskSensor, base: type[StreamTaskSensor]
         return "max_active_tis would not be kept"
     if sensor.operator_extra_links:
         return "extra links would not be made"
+    if _compat.loses_queues():
+        return f"triggerers that serve the queue {sensor.queue!r} would not see it"
     return None
 
 

@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.arguments import (
     check_flag,
     check_stream_task_ids,
     check_text,
+    in_fixed_order,
     is_rendered,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
@@ -104,7 +105,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             _check_file_name(file_name)
         if overwrite not in _POLICIES:
             raise ValueError(f"overwrite is {shortened(overwrite)}: one of {', '.join(_POLICIES)} is needed")
-        self.stream_task_id = stream_task_id
+        self.stream_task_id = in_fixed_order(stream_task_id)
         self.destination = destination
         self.file_name = file_name
         self.gzip = check_flag("gzip", gzip)

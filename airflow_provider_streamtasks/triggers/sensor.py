@@ -132,7 +132,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
         if self.began_here and ti.try_number > 1:
             # A worker would have begun by clearing what an earlier try left.
             for key in {BaseXCom.XCOM_RETURN_KEY, FAILED_ITEMS_KEY} - xcoms.keys():
-                XCom.delete(key=key, **where)
+                _compat.delete_xcom(key, **where)
 
     async def _pull_task_ids(self, xcom: Mapping[str, str]) -> None:
         # In a thread, because the call is a synchronous one. Without map_indexes it would hang (3.3.2).

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from airflow.providers.common.compat.sdk import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_streamtasks import spans
+from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.polling import (
@@ -27,9 +26,6 @@ from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, 
 
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
-
-SCHEDULER_LAG = 2.0
-"""Seconds that the scheduler may need to take note of a worker's end."""
 
 # Shared, because the event loop stands still while the garbage collector goes through what each wait holds,
 # and a logger of its own is a third of that.
@@ -117,16 +113,10 @@ class StreamTaskTrigger(BaseTrigger):
         )
 
     def _until_worker_is_gone(self) -> float:
-        """
-        Return the seconds until the worker that deferred is surely off Airflow's books.
-
-        Its end may be noticed as late as the next heartbeat. If the Airflow task is queued again by then,
-        Airflow (3.3.2) takes that end for the end of the resumed task, and fails it: "state mismatch".
-        """
+        """Return the seconds until the scheduler has surely seen the end of the worker that deferred."""
         if self.trigger_id is None:
             return 0.0  # dag.test(): there is no such worker
-        noticed = float(conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)) + SCHEDULER_LAG
-        return max(0.0, self.started_at + noticed - time.time())
+        return max(0.0, self.started_at + configuration.worker_end_seen() - time.time())
 
 
 def read_event(

@@ -16,7 +16,6 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
     StreamTransportException,
 )
-from airflow_provider_streamtasks.operators import base
 from airflow_provider_streamtasks.operators.base import StreamSubmissionFailed
 from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
@@ -490,7 +489,8 @@ def per_window(control: SandboxControl, window: float) -> list[int]:
 @pytest.fixture
 def long_pauses_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause of seconds counts as long, so that tests need not wait for a longer one."""
-    monkeypatch.setattr(base, "HELD_PAUSE", 0.2)
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+    monkeypatch.setenv("AIRFLOW__STREAMTASKS__SCHEDULER_LAG", "0.2")
 
 
 @pytest.mark.parametrize(("share", "ours"), [(0.5, 5), (1, 10)])

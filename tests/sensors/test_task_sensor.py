@@ -18,7 +18,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
-from airflow_provider_streamtasks.sensors.task import ERRORS_SINCE_KEY, StreamTaskFailed, StreamTaskSensor
+from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.airflow_names import DagSerialization
 from tests.airflow_tasks import Run
@@ -421,7 +421,7 @@ def test_a_result_is_fetched_anew_after_the_wait_so_that_its_url_is_fresh(
 def test_errors_are_counted_across_reschedules(
     start_task: StartTask, control: SandboxControl, run: Run
 ) -> None:
-    run.store.set(ERRORS_SINCE_KEY, time.time() - 301)
+    run.store.set("stream_errors_since_wait", time.time() - 301)
     run.ti.first_reschedule = datetime.now(timezone.utc) - timedelta(minutes=10)
     task_id = start_task()
     control.fault("unavailable", operation="GetTask")
@@ -434,7 +434,7 @@ def test_errors_are_counted_across_reschedules(
 def test_a_good_answer_ends_the_count_of_errors_across_reschedules(
     start_task: StartTask, control: SandboxControl, run: Run
 ) -> None:
-    run.store.set(ERRORS_SINCE_KEY, time.time() - 301)
+    run.store.set("stream_errors_since_wait", time.time() - 301)
     run.ti.first_reschedule = datetime.now(timezone.utc) - timedelta(minutes=10)
     task_id = start_task(running=0.3)
     control.fault("unavailable", operation="GetTask", after=1, times=1)
@@ -445,7 +445,7 @@ def test_errors_of_an_earlier_try_do_not_count(
     start_task: StartTask, control: SandboxControl, run: Run
 ) -> None:
     # The first poke of this try is answered, the second meets an error.
-    run.store.set(ERRORS_SINCE_KEY, time.time() - 3600)
+    run.store.set("stream_errors_since_wait", time.time() - 3600)
     task_id = start_task(running=0.3)
     control.fault("unavailable", operation="GetTask", after=1, times=1)
     assert execute(run, task_id, mode="reschedule") == {"messaging:a": {"status": "ok"}}
@@ -466,15 +466,18 @@ def test_the_deadline_counts_from_the_first_poke(
 @pytest.mark.parametrize(
     ("arguments", "given", "allowed"),
     [
-        ({"stream_task_id": None}, "stream_task_id is None", "or a list of ids, is needed"),
+        ({"stream_task_id": None}, "stream_task_id is None", "trigger_rule='none_failed_min_one_success'"),
+        ({"stream_task_id": [None]}, "stream_task_id is [None]", "can return an empty list"),
         ({"stream_task_id": 5}, "stream_task_id is 5", "or a list of ids, is needed"),
         ({"stream_task_id": {"a": 1}}, "stream_task_id is {'a': 1}", "or a list of ids, is needed"),
         ({"stream_task_id": ""}, "stream_task_id holds ''", "or a list of ids, is needed"),
         ({"stream_task_id": "  "}, "stream_task_id holds '  '", "or a list of ids, is needed"),
         ({"stream_task_id": ".."}, "stream_task_id holds '..'", "or a list of ids, is needed"),
         ({"stream_task_id": "None"}, "stream_task_id holds 'None'", "or a list of ids, is needed"),
-        ({"stream_task_id": ["a", None]}, "stream_task_id holds None", "or a list of ids, is needed"),
-        ({"stream_task_id": ["a", ["b"]]}, "stream_task_id holds ['b']", "or a list of ids, is needed"),
+        ({"stream_task_id": ["a", 5]}, "stream_task_id holds 5", "or a list of ids, is needed"),
+        ({"stream_task_id": ["a", [""]]}, "stream_task_id holds ''", "or a list of ids, is needed"),
+        ({"stream_task_id": [{"a": 1}]}, "stream_task_id holds {'a': 1}", "or a list of ids, is needed"),
+        ({"stream_task_id": b"a"}, "stream_task_id is b'a'", "or a list of ids, is needed"),
         ({"stream_task_id": "['a', 'b']"}, "a list that became text in a template", "render_template_as"),
         ({"stream_task_id": "('a',)"}, "a list that became text in a template", "render_template_as"),
         ({"stream_conn_id": ""}, "stream_conn_id is ''", "a non-empty string"),
@@ -509,7 +512,7 @@ def test_a_bad_argument_is_named_with_what_was_given_and_what_is_allowed(
 def test_what_is_left_to_a_template_is_checked_when_it_is_rendered(run: Run, value: Any) -> None:
     waiting = sensor(value)
     waiting.stream_task_id = None
-    with pytest.raises(ValueError, match="Did the Airflow task that it comes from push an XCom"):
+    with pytest.raises(ValueError, match="no Airflow task that it comes from has pushed an id"):
         waiting.execute(run.context)
 
 
@@ -564,3 +567,21 @@ def test_the_verdict_can_be_caught_as_streams_exception(start_task: StartTask, r
     with pytest.raises(StreamTaskException) as raised:
         execute(run, start_task(end="failed"))
     assert isinstance(raised.value, StreamException)
+
+
+# -- no time at all ----------------------------------------------------------------------------------------
+
+
+def test_without_any_time_it_looks_once_and_takes_what_is_finished(
+    start_task: StartTask, run: Run, mode: dict[str, Any], control: SandboxControl
+) -> None:
+    assert execute(run, start_task(), timeout=0, **mode) == {"messaging:a": {"status": "ok"}}
+
+
+def test_without_any_time_it_looks_once_and_gives_up(
+    start_task: StartTask, run: Run, mode: dict[str, Any], control: SandboxControl
+) -> None:
+    with pytest.raises(AirflowSensorTimeout, match="within 0 s"):
+        execute(run, start_task(end="never"), timeout=0, **mode)
+    assert len(control.journal("GetTask")) == 1
+    assert run.reschedules == 0

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Asset, TaskGroup, task, task_group
+from airflow.example_dags.plugins import event_listener
+from airflow.listeners import hookimpl
+from airflow.providers.common.compat.sdk import get_listener_manager
+from airflow.sdk import DAG, Asset, Context, TaskGroup, task, task_group
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
 from tests.airflow_names import DagSerialization
+from tests.airflow_tasks import Run
+from tests.conftest import Logs, StartTask
 
 
 def nothing(*_: Any) -> None:
@@ -183,9 +189,47 @@ def test_a_subclass_that_does_the_same_needs_none() -> None:
     assert serialized(dag).start_from_trigger is True
 
 
-def test_listeners_keep_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compat, "has_listeners", lambda: True)
+@pytest.fixture
+def listen() -> Iterator[Callable[[object], None]]:
+    """Adds a listener, as a plugin would."""
+    manager, added = get_listener_manager(), []
+
+    def listen(listener: object) -> None:
+        manager.add_listener(listener)
+        added.append(listener)
+
+    yield listen
+    for listener in added:
+        manager.pm.unregister(listener)
+
+
+class Told:
+    @hookimpl
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+        pass
+
+
+def test_listeners_keep_the_worker(listen: Callable[[object], None]) -> None:
+    assert serialized(dag_with()).start_from_trigger is True
+    listen(Told())
     assert serialized(dag_with()).start_from_trigger is False
+
+
+def test_the_listener_among_airflows_examples_is_none(listen: Callable[[object], None]) -> None:
+    listen(event_listener)
+    assert serialized(dag_with()).start_from_trigger is True
+    listen(Told())
+    assert serialized(dag_with()).start_from_trigger is False
+
+
+@pytest.mark.parametrize("queue", [{}, {"queue": "isolated"}])
+def test_where_triggerers_have_queues_a_worker_starts_which_can_hand_its_queue_on(
+    monkeypatch: pytest.MonkeyPatch, queue: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    task = serialized(dag_with(**queue))
+    assert task.start_from_trigger is False
+    assert task.start_trigger_args is None
 
 
 def test_airflow_refuses_no_dag_for_its_sensors() -> None:
@@ -227,3 +271,62 @@ def test_what_cannot_be_forced_is_refused(arguments: dict[str, Any], reason: str
 def test_neither_yes_nor_no_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 'yes'"):
         dag_with(**{name: "yes"})
+
+
+# -- the log says why there is a worker --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({}, None),
+        ({"mode": "poke"}, "Beginning on a worker, because it is not deferrable"),
+        ({"pool": "few"}, "Beginning on a worker, because the pool 'few' would not be asked"),
+        ({"start_from_trigger": False}, "Beginning on a worker, because start_from_trigger is False"),
+        (
+            {"on_success_callback": nothing},
+            "Beginning and ending on a worker, because on_success_callback would not be called",
+        ),
+        ({"end_from_trigger": False}, "Beginning and ending on a worker, because end_from_trigger is False"),
+    ],
+    ids=str,
+)
+def test_the_log_says_why_there_is_a_worker(
+    start_task: StartTask, logs: Logs, arguments: dict[str, Any], line: str | None
+) -> None:
+    stream_task_id = start_task()
+    Run().execute(lambda: dag_with(stream_task_id=stream_task_id, **arguments).get_task("wait"))
+    assert [said for said in logs.lines if "on a worker" in said] == ([line] if line else [])
+
+
+def test_the_log_says_so_of_templates_although_they_are_rendered_by_then(
+    start_task: StartTask, logs: Logs
+) -> None:
+    run, stream_task_id = Run(), start_task()
+
+    def rendered() -> Any:
+        sensor = dag_with(stream_task_id="{{ params.id }}").get_task("wait").prepare_for_execution()
+        sensor.render_template_fields(Context(params={"id": stream_task_id}))
+        assert sensor.start_from_trigger is False
+        return sensor
+
+    run.execute(rendered)
+    assert "Beginning on a worker, because stream_task_id is a template" in logs.text
+
+
+def test_the_log_names_the_listeners(
+    start_task: StartTask, logs: Logs, listen: Callable[[object], None]
+) -> None:
+    listen(Told())
+    stream_task_id = start_task()
+    Run().execute(lambda: dag_with(stream_task_id=stream_task_id).get_task("wait"))
+    assert f"because listeners would not be told: {__name__}" in logs.text
+
+
+def test_the_log_says_which_queue_would_be_lost(
+    start_task: StartTask, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    stream_task_id = start_task()
+    Run().execute(lambda: dag_with(stream_task_id=stream_task_id, queue="isolated").get_task("wait"))
+    assert "because triggerers that serve the queue 'isolated' would not see it" in logs.text

@@ -162,6 +162,22 @@ class TestWorkersWhereSomethingWouldBeLost:
         assert real.airflow.xcom("ww_jinja", runs["ww_jinja"], "wait") == {"messaging:c": OK}
 
 
+class TestClearedAfterSuccess:
+    """Runs after the others of the module: it changes what they look at."""
+
+    def test_it_begins_and_ends_in_the_triggerer_again_without_an_error_in_its_log(
+        self, real: RealStream, runs: dict[str, str]
+    ) -> None:
+        real.airflow.clear("ww_one", runs["ww_one"], ["wait"])
+        assert real.airflow.wait_for_run("ww_one", runs["ww_one"]) == "success"
+        task = real.airflow.task_instance("ww_one", runs["ww_one"], "wait")
+        assert (task["state"], task["try_number"]) == ("success", 2)
+        assert worker_starts(real, runs, "ww_one") == 0
+        assert real.airflow.xcom("ww_one", runs["ww_one"], "wait") == {"messaging:a": OK}
+        lines = real.airflow.component_log("triggerer").read_text().splitlines()
+        assert [line for line in lines if "error" in line and "ww_one" in line] == []
+
+
 class TestTriggererDies:
     def test_the_wait_goes_on(self, real: RealStream) -> None:
         run_id = self.begin(real, "messaging:slow-8")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -21,7 +20,7 @@ from airflow_provider_streamtasks.exceptions import (
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
-from airflow_provider_streamtasks.triggers.task import SCHEDULER_LAG, StreamTaskTrigger, read_event
+from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, read_event
 from tests.airflow_tasks import revived
 from tests.conftest import Logs, SetConnection, StartTask
 
@@ -268,16 +267,18 @@ async def test_a_trigger_that_is_done_has_closed_its_connections(
     assert not [warning for warning in recwarn if "nclosed" in str(warning.message)]
 
 
-async def test_no_event_comes_before_the_worker_that_deferred_is_off_airflows_books(
-    start_task: StartTask,
+@pytest.mark.parametrize(("setting", "seconds"), [(None, 15), ("30", 35), ("0", 5)])
+async def test_no_event_comes_before_the_scheduler_has_seen_the_end_of_the_worker_that_deferred(
+    start_task: StartTask, monkeypatch: pytest.MonkeyPatch, setting: str | None, seconds: float
 ) -> None:
-    noticed = conf.getfloat("workers", "min_heartbeat_interval") + SCHEDULER_LAG
-    started_at = time.time() - noticed + 0.5
+    if setting:
+        monkeypatch.setenv("AIRFLOW__STREAMTASKS__SCHEDULER_LAG", setting)
+    started_at = time.time() - seconds + 0.5
     scheduled = trigger(start_task(), started_at=started_at)
     scheduled.trigger_id = 1
     payload = await event(scheduled)
     assert payload["outcome"] == "completed"
-    assert time.time() >= started_at + noticed
+    assert 0 <= time.time() - (started_at + seconds) < 1
 
 
 async def test_waiting_does_not_hold_up_other_triggers(
