@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.protocol.polling import partial_failure
-from airflow_provider_streamtasks.protocol.tasks import (
-    StreamTask,
-    failed_items,
-    signatures,
-    without_signature,
-)
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 FAILED_ITEMS_KEY = "failed_items"
+VALIDATION_REPORT_KEY = "validation_report"
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +33,8 @@ def results_of(tasks: Sequence[StreamTask], *, redact_urls: bool) -> list[Any]:
 
 
 def failed_inside(tasks: Sequence[StreamTask]) -> tuple[dict[str, str], list[str]]:
-    """Return the items that failed inside completed Stream tasks (item -> reason), and these tasks' ids."""
-    inside = {task.task_id: failed for task in tasks if (failed := failed_items(task.result))}
+    """Return the items that failed inside Stream tasks (item -> reason), and these tasks' ids."""
+    inside = {task.task_id: failed for task in tasks if (failed := task.failed_items)}
     return {item: reason for failed in inside.values() for item, reason in failed.items()}, list(inside)
 
 
@@ -60,3 +56,17 @@ def report_failed_items(
     if fail:
         raise error
     log.warning(str(error))
+
+
+def report_failures(context: Context, tasks: Sequence[StreamTask], items: dict[str, str]) -> None:
+    """
+    Push what Stream says of work that failed: XComs ``failed_items``, and ``validation_report`` of imports.
+
+    :param tasks: finished Stream tasks; nothing is done where none of them failed
+    :param items: what failed inside them: item -> reason
+    """
+    failed = [task for task in tasks if task.failed]
+    if failed and items:
+        context["ti"].xcom_push(FAILED_ITEMS_KEY, items)
+    if reports := {task.task_id: without_signature(task.report) for task in failed if task.report}:
+        context["ti"].xcom_push(VALIDATION_REPORT_KEY, reports)

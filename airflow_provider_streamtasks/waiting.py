@@ -23,9 +23,9 @@ from airflow_provider_streamtasks.arguments import check_flag, check_text
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.imports import Import
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
-from airflow_provider_streamtasks.results import failed_inside, report_failed_items
+from airflow_provider_streamtasks.results import failed_inside, report_failed_items, report_failures
 from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
@@ -143,20 +143,20 @@ class StreamTaskWaiter(BaseOperator):
             # No triggerer was alive at the deadline, so nobody has seen how the Stream tasks stand.
             terms = self.wait_terms()
             wait = Wait(self.awaited_task_ids(context), terms, time.time() - terms.timeout)
-        return self.conclude(context, lambda: self._look_once(wait))
+        return self.conclude(context, lambda: self.carry_out(wait))
 
-    def conclude(self, context: Context, get_tasks: Callable[[], list[StreamTask]]) -> Any:
+    def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
         """
         End the Airflow task as the Stream tasks ended.
 
-        :param get_tasks: returns them all completed, or raises how the wait ended
+        :param get_ended: returns how they stand, or raises the error that ended the wait
         :return: the XCom ``return_value``
         :raises AirflowSensorTimeout: if the deadline passed
         :raises StreamTaskException: if one failed
         :raises StreamConfigurationError: if the Airflow connection is gone
         """
         try:
-            tasks = get_tasks()
+            tasks = self.completed_tasks(context, get_ended)
         except StreamTaskTimeout as error:
             timeout = AirflowSensorTimeout(str(error))
             # A notifier's template names the same fields whatever went wrong, and must find them.
@@ -168,6 +168,16 @@ class StreamTaskWaiter(BaseOperator):
         report_failed_items(context, *self.failed_inside(context, tasks), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
 
+    def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
+        """
+        Return the Stream tasks, all completed, after what is known of failures has become XComs.
+
+        :raises StreamException: how the wait ended otherwise
+        """
+        ended = get_ended()
+        report_failures(context, ended.finished, self.failed_inside(context, ended.finished)[0])
+        return ended.completed()
+
     def failed_inside(
         self, context: Context, tasks: Sequence[StreamTask]
     ) -> tuple[dict[str, str], list[str]]:
@@ -178,9 +188,10 @@ class StreamTaskWaiter(BaseOperator):
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Push the XComs of completed Stream tasks, and return the XCom ``return_value``."""
 
-    def _look_once(self, wait: Wait) -> list[StreamTask]:
-        self.hook.look_at_due(wait, self.pollable)
-        return wait.result()
+    def carry_out(self, wait: Wait) -> Ended:
+        """Wait on this worker, and return how the Stream tasks stand then."""
+        self.hook.carry_out(wait, self.pollable)
+        return wait.ended()
 
 
 class ImportWaiter(StreamTaskWaiter):

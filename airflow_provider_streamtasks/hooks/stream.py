@@ -300,10 +300,14 @@ class StreamHook(StreamTransfer):
             if not value >= 0:
                 raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
         wait = Wait(task_ids, WaitTerms(timeout, poll_interval, configuration.max_wait()), time.time())
+        self.carry_out(wait, pollable)
+        return wait.result()
+
+    def carry_out(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
+        """Look at what a wait is for until it is over."""
         while not wait.over:
             self.look_at_due(wait, pollable)
             time.sleep(wait.pause(time.time()))
-        return wait.result()
 
     def look_at_due(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
         """Look once at each Stream task that is due in a wait, and tell the wait what came."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Set, Sized
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -17,6 +16,8 @@ from airflow_provider_streamtasks._compat import redact
 from airflow_provider_streamtasks.arguments import is_rendered
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.notifications.advice import READ_THE_LOG, advice
+from airflow_provider_streamtasks.protocol.results import without_queries
+from airflow_provider_streamtasks.protocol.tasks import UNKNOWN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,8 +27,6 @@ NAMED = 3
 
 MAX_LINE = 600
 """Characters of a line at most."""
-
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
 
 
 @pass_context
@@ -49,7 +48,7 @@ def alert_text(context: Context) -> str:
         f"Since: {_since(context, error)}",
         f"What to do: {_what_to_do(context, error)}",
     )
-    told = [_one_line(_QUERY.sub(r"\1", line)) for line in lines]
+    told = [_one_line(without_queries(line)) for line in lines]
     return redact("\n".join([*told, f"Log: {_log(context)}"]))
 
 
@@ -92,8 +91,9 @@ def _what(context: Context, error: StreamException | None) -> str:
     operation = submitter.stream_operation.label if submitter else ""
     if isinstance(error, StreamTaskException):
         more = f" (one of {len(error.task_ids)} Stream tasks that failed)" if len(error.task_ids) > 1 else ""
-        what = f"{error.error_type}: {error.description or 'Stream gives no reason'}{more}"
-        return f"{operation or 'a Stream task'} ended with {what}"
+        how = "failed" if error.error_type == UNKNOWN else f"ended with {error.error_type}"
+        why = error.description or "Stream gives no reason"
+        return f"{operation or 'a Stream task'} {how}: {why}{more}"
     told = error.describe()
     return told if told.startswith(operation) else f"{operation}: {told}"
 

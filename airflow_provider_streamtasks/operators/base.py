@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,10 @@ from airflow_provider_streamtasks.operators.ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.operations import Operation
-from airflow_provider_streamtasks.protocol.polling import WaitTerms, in_words
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, failed_items
+from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
+from airflow_provider_streamtasks.protocol.results import verdicts
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.results import report_failed_items, results_of
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
@@ -129,7 +131,7 @@ class StreamOperator(StreamTaskWaiter):
         if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
         value = (
-            self.conclude(context, lambda: self._wait_on_worker(task_ids))
+            self.conclude(context, lambda: self.carry_out(Wait(task_ids, self.wait_terms(), time.time())))
             if waits
             else self._ended(context, task_ids)
         )
@@ -140,27 +142,32 @@ class StreamOperator(StreamTaskWaiter):
         """Go on submitting after a pause, on another worker."""
         return self.execute(context)
 
-    def conclude(self, context: Context, get_tasks: Callable[[], list[StreamTask]]) -> Any:
+    def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
         """End the Airflow task as the Stream tasks ended, and note for a retry which of them failed."""
-        tasks: list[StreamTask] = []
+        seen: list[StreamTask] = []
 
-        def seen() -> list[StreamTask]:
-            try:
-                tasks.extend(get_tasks())
-            except StreamException as error:
-                self._name_uncertain(context, error)
-                raise
-            return tasks
+        def ended() -> Ended:
+            how = get_ended()
+            seen.extend(how.finished)
+            return how
 
         try:
-            return super().conclude(context, seen)
+            return super().conclude(context, ended)
         except StreamTaskException as error:
-            if tasks:
+            if not any(task.failed for task in seen):
                 self._name_uncertain(context, error)
-            failed = self._failed(context, tasks)
             book = self._book(context)
-            for place in book.ledger.failed({task_id: failed.get(task_id, {}) for task_id in error.task_ids}):
+            again = [task for task in seen if task.task_id in error.task_ids]
+            for place in book.ledger.failed(again, pause_until=time.time() + WINDOW):
                 book.save(place)
+            raise
+
+    def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
+        """Return the Stream tasks, all completed."""
+        try:
+            return super().completed_tasks(context, get_ended)
+        except StreamException as error:
+            self._name_uncertain(context, error)
             raise
 
     def failed_inside(
@@ -190,9 +197,6 @@ class StreamOperator(StreamTaskWaiter):
         if self._stored and (task_ids := self._stored.ledger.task_ids):
             self.log.warning("Stream cannot cancel tasks: it goes on with %s", in_words(task_ids))
 
-    def _wait_on_worker(self, task_ids: Sequence[str]) -> list[StreamTask]:
-        return self.hook.wait_for_tasks(task_ids, self.poll_interval, self.wait_timeout, self.pollable)
-
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.stream_operation.options}
 
@@ -211,9 +215,9 @@ class StreamOperator(StreamTaskWaiter):
         refused = self._book(context).ledger.refused_of_tasks
         failed = {}
         for task in tasks:
-            named = task.result if isinstance(task.result, Mapping) else {}
-            before = {i: why for i, why in refused.get(task.task_id, {}).items() if i not in named}
-            failed[task.task_id] = {**before, **failed_items(task.result)}
+            told = verdicts(task.result)
+            before = {i: why for i, why in refused.get(task.task_id, {}).items() if i not in told}
+            failed[task.task_id] = {**before, **task.failed_items}
         return failed
 
     def _book(self, context: Context) -> StoredLedger:

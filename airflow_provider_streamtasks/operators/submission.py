@@ -16,7 +16,7 @@ from airflow_provider_streamtasks.protocol.fields import Anything, Items
 from airflow_provider_streamtasks.protocol.ledger import Batch, State
 from airflow_provider_streamtasks.protocol.operations import Operation, Submission
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
-from airflow_provider_streamtasks.protocol.tasks import failed_items
+from airflow_provider_streamtasks.protocol.results import failed_items
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -100,6 +100,9 @@ class Submitter:
     def _submit(self, batch: Batch, name: str) -> Submission:
         ledger = self._book.ledger
         refusals = 0
+        if (pause := batch.not_before - time.time()) > 0.0:
+            self._log.info("Stream's own rate limit failed %s; pausing for %.1f s", name, pause)
+            self._pause_spread(pause)
         while True:
             self._keep_to_budget()
             before = ledger.sending(batch)

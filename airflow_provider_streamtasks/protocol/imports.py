@@ -7,17 +7,26 @@ states are numbers that Stream does not explain, so the user says which of them 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import read_body
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, without_signature
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
 MAX_UPLOAD = 300 * 1024 * 1024
 """Bytes of an import file. Stream docs: importing data."""
+
+
+NAMED = 3
+"""Faults of a file that a message quotes; of the others it gives the number."""
+
+MOST = 200
+"""Characters that it quotes of one."""
 
 
 def create_import_url(filename: str) -> Request:
@@ -63,8 +72,12 @@ class Import:
         if not isinstance(state, int if self.completed_states else str) or state == "":
             raise StreamApiException("The answer has no state of an import", status_code=response.status)
         status = self._status(state)
-        error = TaskError("import_failed", f"the import ended as {state}") if status == "failed" else None
-        return StreamTask(task_id, status, result=told.get("result"), error=error)
+        result = told.get("result")
+        if status != "failed":
+            return StreamTask(task_id, status, result=result)
+        found = in_short(result)
+        error = TaskError("import_failed", f"the import ended as {state}" + (found and f": {found}"))
+        return StreamTask(task_id, status, result=result, error=error, report=result)
 
     def _status(self, state: int | str) -> str:
         if isinstance(state, str):
@@ -76,6 +89,30 @@ class Import:
     def serialize(self) -> dict[str, list[int]]:
         """Return the arguments, as a trigger carries them."""
         return {name: list(states) for name, states in asdict(self).items()}
+
+
+def in_short(report: Any) -> str:
+    """
+    Return the short form of what Stream's check of a file found: the first faults, and how many there are.
+
+    Stream publishes no schema of it. ``stream-cli``, which checks by the same rules, lists faults in
+    ``Errors``. Where there is no such list, the reason is quoted, or else the beginning of the whole.
+    """
+    faults = report
+    if isinstance(report, Mapping):
+        lists = {str(name).lower(): value for name, value in report.items()}
+        faults = lists.get("errors") or results.reason(report) or report
+    if not faults:
+        return ""
+    each = faults if isinstance(faults, list) else [faults]
+    quoted = "; ".join(_quote(fault) for fault in each[:NAMED])
+    return f"{quoted} and {len(each) - NAMED} more" if len(each) > NAMED else quoted
+
+
+def _quote(fault: Any) -> str:
+    text = fault if isinstance(fault, str) else json.dumps(without_signature(fault), ensure_ascii=False)
+    text = " ".join(results.without_queries(text).split())
+    return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 
 _ON_THE_WAY = {"uploaded": "pending", "analyzing": "running"}

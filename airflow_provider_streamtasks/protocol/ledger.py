@@ -19,6 +19,8 @@ from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamSubmissionException
 from airflow_provider_streamtasks.protocol.fields import Item
+from airflow_provider_streamtasks.protocol.results import verdicts
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
 
 
 class State(str, Enum):
@@ -44,6 +46,7 @@ class Entry:
     :param task_id: the Stream task; ``None`` where there is none, or it is not known
     :param failed_items: item -> reason, of those that failed inside
     :param part: what the latest request carried, where that was not the whole batch: the rest is done
+    :param not_before: Unix time before which it is not sent again; 0 where it may be sent at once
     """
 
     digest: str
@@ -52,6 +55,7 @@ class Entry:
     task_id: str | None = None
     failed_items: dict[str, str] = field(default_factory=dict)
     part: list[Item] = field(default_factory=list)
+    not_before: float = 0.0
 
     @property
     def partly_refused(self) -> bool:
@@ -68,12 +72,14 @@ class Batch:
     :param items: the items to send
     :param digest: of the whole batch, of which a repetition may send a part
     :param size: items in the whole batch
+    :param not_before: Unix time before which it is not to be sent; 0 where it may be sent at once
     """
 
     index: int
     items: Sequence[Item]
     digest: str
     size: int
+    not_before: float = 0.0
 
     def describe(self) -> str:
         """Name the batch by its first and its last item."""
@@ -142,9 +148,7 @@ class Ledger:
             if entry.digest != digest:
                 raise _changed(index)
             if entry.state is State.FAILED or (entry.state is State.UNCERTAIN and resubmit_uncertain):
-                again = entry.failed_items or entry.part
-                part = [item for item in batch if isinstance(item, str) and item in again]
-                yield Batch(index, part or batch, digest, len(batch))
+                yield Batch(index, _again(entry, batch), digest, len(batch), entry.not_before)
         if index + 1 < len(self.entries):
             raise _changed(index + 1)
 
@@ -169,17 +173,27 @@ class Ledger:
         """Note that nobody knows whether Stream accepted a batch."""
         self.entries[batch.index].state = State.UNCERTAIN
 
-    def failed(self, tasks: Mapping[str, Mapping[str, str]]) -> list[int]:
+    def failed(self, tasks: Iterable[StreamTask], *, pause_until: float = 0.0) -> list[int]:
         """
         Note that Stream tasks failed, or items inside them.
 
-        :param tasks: Stream task -> the items that failed inside; none where it failed as a whole
+        :param tasks: the finished Stream tasks in question
+        :param pause_until: Unix time before which a batch is not sent again that failed of Stream's own rate
+            limit
         :return: the places of the batches that a further try sends anew
         """
+        by_id = {task.task_id: task for task in tasks}
         places = []
         for index, entry in enumerate(self.entries):
-            if entry.task_id and entry.task_id in tasks:
-                entry.state, entry.failed_items = State.FAILED, dict(tasks[entry.task_id])
+            if task := by_id.get(entry.task_id or ""):
+                told = verdicts(task.result)
+                refused = entry.failed_items if entry.partly_refused else {}
+                failed = {item: why for item, why in refused.items() if item not in told} | task.failed_items
+                # What a failed Stream task does not mention may not be done.
+                sent = len(entry.part) or entry.size
+                tells_all = task.completed or len(told.keys() | refused.keys()) >= sent
+                entry.state, entry.failed_items = State.FAILED, failed if tells_all else {}
+                entry.not_before = pause_until if task.rate_limited else 0.0
                 places.append(index)
         return places
 
@@ -204,6 +218,14 @@ class Ledger:
         part = [] if len(batch.items) == batch.size else list(batch.items)
         entry = Entry(batch.digest, batch.size, state, task_id, dict(failed_items), part)
         self.entries[batch.index : batch.index + 1] = [entry]
+
+
+def _again(entry: Entry, batch: list[Item]) -> list[Item]:
+    """Return what is sent again of a batch: what failed, if it is known for all of that which item it is."""
+    failed: list[Item] = [item for item in batch if isinstance(item, str) and item in entry.failed_items]
+    if failed and len(failed) == len(entry.failed_items):
+        return failed
+    return [item for item in batch if item in entry.part] or batch
 
 
 def _changed(index: int) -> StreamSubmissionException:

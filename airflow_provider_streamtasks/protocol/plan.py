@@ -182,7 +182,6 @@ class PollPlan:
         watched = self._watched.get(task_id)
         if watched is None:
             return Seen([])
-        delay = self._learn(watched, answer, now) if isinstance(answer, StreamTask) else None
         watched.under_way = False
         notes = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
         due = inf
@@ -191,6 +190,10 @@ class PollPlan:
             if next_look == inf:
                 watched.waits.remove(wait)
             due = min(due, next_look)
+        delay = None
+        if isinstance(answer, StreamTask) and not (answer.finished and watched.waits):
+            # Otherwise it is a failure that is being confirmed, which teaches nothing yet.
+            delay = self._learn(watched, answer, now)
         if watched.waits:
             self._put(task_id, watched, due - self._lag)
         else:

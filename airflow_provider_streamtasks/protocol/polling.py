@@ -14,9 +14,10 @@ from math import frexp, inf
 from zlib import crc32
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
+from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
 from airflow_provider_streamtasks.protocol.schedule import usual_interval
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+from airflow_provider_streamtasks.protocol.tasks import UNKNOWN, StreamTask
 
 UNKNOWN_TASK_GRACE = 30.0
 """Seconds after a wait began in which an unknown Stream task is waited for: Stream reads its writes late."""
@@ -26,6 +27,12 @@ FIRST_MILESTONE = 100.0
 
 ERRORS_ONLY_LIMIT = 5 * 60.0
 """Seconds of nothing but errors after which a wait gives up."""
+
+CONFIRMING_LOOKS = 2
+"""Looks that confirm a failure that may pass (:attr:`~.tasks.StreamTask.may_pass`) before it counts."""
+
+CONFIRMING_PAUSE = 5.0
+"""Seconds between two of them, whatever the poll interval is."""
 
 
 class Outcome(str, Enum):
@@ -89,7 +96,8 @@ class Wait:
 
     It is over when every Stream task is finished, or the deadline has passed, or one look met an error that
     will not pass. A failed Stream task does not end the wait for the others: whoever is told of a failure is
-    told of all of them.
+    told of all of them. A failure that may pass is confirmed by further looks before it counts; where the
+    deadline comes first, the look at the deadline decides.
 
     :param task_ids: the Stream tasks; one that stands there twice is polled once
     :param terms: for how long to wait, and how often to look
@@ -100,6 +108,7 @@ class Wait:
 
     __slots__ = (
         "_closed",
+        "_doubts",
         "_due",
         "_errors",
         "_milestone",
@@ -132,6 +141,8 @@ class Wait:
         # Of those not known to be finished: Unix time of the next look, infinite while one is under way.
         self._due = dict.fromkeys(self.task_ids, started_at)
         self._errors: dict[str, int] = {}  # errors in a row, of those that have any
+        # Of failures that may pass: Unix time of the first look that saw it, and looks in a row that did.
+        self._doubts: dict[str, tuple[float, int]] = {}
         self._milestone = FIRST_MILESTONE
         self._closed: dict[str, StreamTask | None] = {}  # finished, or given up after the deadline: None
         self._strange_statuses: tuple[str, ...] = ()
@@ -161,6 +172,11 @@ class Wait:
     def open_task_ids(self) -> list[str]:
         """The Stream tasks that are not known to be finished."""
         return [*self._due, *(task_id for task_id, task in self._closed.items() if task is None)]
+
+    @property
+    def confirming(self) -> bool:
+        """Whether a failure is being confirmed: the next look at it is due within seconds."""
+        return bool(self._doubts) and not self.over
 
     def due_at(self, task_id: str) -> float:
         """Return the Unix time of the next look at a Stream task; infinite if there is none to come."""
@@ -199,15 +215,22 @@ class Wait:
         if isinstance(answer, StreamTask):
             self.errors_since = None
             self._errors.pop(task_id, None)
+            if answer.may_pass and not self._is_confirmed(task_id, now):
+                note = f"{describe_failure(answer)}. That may pass: it counts once further looks say the same"
+                return note if self._doubts[task_id][1] == 1 else None
+            self._doubts.pop(task_id, None)
             if answer.finished:
                 del self._due[task_id]
                 self._closed[task_id] = answer
                 return describe_failure(answer) if answer.failed else None
             delay = self.terms.delay(now - self.started_at, self.interval)
-            if (remark := answer.remark) and answer.status not in self._strange_statuses:
-                self._strange_statuses += (answer.status,)
+            if (remark := answer.remark) and remark not in self._strange_statuses:
+                self._strange_statuses += (remark,)
                 note = f"Stream task {task_id} {remark}: waiting on"
-        elif is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
+            self._look_again(task_id, delay, pause, now)
+            return note
+        self._doubts.pop(task_id, None)
+        if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
             delay = self.terms.delay(now - self.started_at, self.interval)
         elif is_passing(answer) or self.terms.keep_on_errors:
             delay, note = self._after_error(task_id, answer, now)
@@ -236,10 +259,29 @@ class Wait:
         :raises StreamTaskTimeout: if the deadline passed
         :raises StreamException: the error that ended the wait
         """
+        return self.ended().completed()
+
+    def ended(self) -> Ended:
+        """
+        Return how the Stream tasks stood when the wait ended.
+
+        :raises StreamException: the error that ended the wait
+        """
         if self.error is not None:
             raise self.error
         finished = [task for task_id in self.task_ids if (task := self._closed.get(task_id))]
-        return conclude(finished, self.open_task_ids, self.terms.timeout)
+        return Ended(finished, self.open_task_ids, self.terms.timeout)
+
+    def _is_confirmed(self, task_id: str, now: float) -> bool:
+        """Count a look that saw a failure which may pass; tell whether it counts now, or look again."""
+        first, looks = self._doubts.get(task_id, (now, 0))
+        self._doubts[task_id] = first, looks + 1
+        confirmed_at = first + CONFIRMING_LOOKS * CONFIRMING_PAUSE
+        if now >= self.deadline or (looks >= CONFIRMING_LOOKS and now >= confirmed_at):
+            return True
+        due = now + CONFIRMING_PAUSE if looks < CONFIRMING_LOOKS else confirmed_at
+        self._due[task_id] = min(due, self.deadline)
+        return False
 
     def _after_error(self, task_id: str, error: StreamException, now: float) -> tuple[float, str | None]:
         if self.errors_since is None:
@@ -269,21 +311,32 @@ class Wait:
         return crc32(f"{task_id} {self.polls}".encode()) * 0x9E3779B1 % 2**32 / 2**32
 
 
-def conclude(finished: list[StreamTask], open_task_ids: Sequence[str], seconds: float) -> list[StreamTask]:
+@dataclass(frozen=True, slots=True)
+class Ended:
     """
-    Return the Stream tasks of a wait, if all is well.
+    How Stream tasks stood when the wait for them ended.
 
-    :param finished: those that are completed or failed
-    :param open_task_ids: those that were not finished when the wait ended
-    :param seconds: how long they were waited for
-    :raises StreamTaskException: if one failed
-    :raises StreamTaskTimeout: if one was not finished
+    :param finished: those that are completed or failed, in the order in which they were given
+    :param open_task_ids: those that were not finished
+    :param timeout: seconds that they were waited for
     """
-    if failed := [task for task in finished if task.failed]:
-        raise failure(failed, open_task_ids)
-    if open_task_ids:
-        raise timed_out(open_task_ids, seconds)
-    return finished
+
+    finished: Sequence[StreamTask]
+    open_task_ids: Sequence[str]
+    timeout: float
+
+    def completed(self) -> list[StreamTask]:
+        """
+        Return the Stream tasks, if all are completed.
+
+        :raises StreamTaskException: if one failed
+        :raises StreamTaskTimeout: if one was not finished
+        """
+        if failed := [task for task in self.finished if task.failed]:
+            raise failure(failed, self.open_task_ids)
+        if self.open_task_ids:
+            raise timed_out(self.open_task_ids, self.timeout)
+        return list(self.finished)
 
 
 def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> StreamTaskException:
@@ -293,7 +346,7 @@ def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> Stre
     :param tasks: the failed ones, at least one
     :param still_open: others of the same wait that were not finished when it ended
     """
-    first, error = tasks[0], tasks[0].error or TaskError()
+    first, error = tasks[0], tasks[0].failure
     lines = [describe_failure(task) for task in tasks]
     if still_open:
         lines.append(f"Not finished when the wait ended: {in_words(still_open)}")
@@ -305,6 +358,7 @@ def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> Stre
         stack_trace=error.stack_trace,
         version=error.version,
         task_ids=[task.task_id for task in tasks],
+        failed_items={item: reason for task in tasks for item, reason in task.failed_items.items()},
         created_at=first.created_at,
     )
 
@@ -316,9 +370,7 @@ def partial_failure(failed_items: Mapping[str, str], task_ids: Sequence[str]) ->
     :param failed_items: item -> reason, at least one
     :param task_ids: the Stream tasks that they belong to; none where Stream did the work at once
     """
-    named = ", ".join(f"{item} ({reason})" for item, reason in list(failed_items.items())[:10])
-    more = f" and {len(failed_items) - 10} more" if len(failed_items) > 10 else ""
-    text = f"{len(failed_items)} item{'s' * (len(failed_items) != 1)} failed: {named}{more}"
+    text = results.in_words(failed_items)
     return StreamTaskException(
         f"Stream completed {in_words(task_ids) if task_ids else 'the request'}, but {text}",
         task_id=task_ids[0] if task_ids else "",
@@ -339,10 +391,12 @@ def timed_out(task_ids: Sequence[str], seconds: float) -> StreamTaskTimeout:
 
 
 def describe_failure(task: StreamTask) -> str:
-    """Return one line on why a Stream task failed."""
-    error = task.error or TaskError()
-    what = f"{error.type}: {error.description}" if error.description else error.type
-    return f"Stream task {task.task_id} {task.status}: {what}"
+    """Return one line on why the work of a Stream task failed."""
+    error = task.failure
+    known = [error.type] if error.type != UNKNOWN else []
+    said = ": ".join([*known, error.description or "Stream gives no reason"])
+    how = task.status if task.status not in results.GOOD else f"is {task.status}, but its work failed"
+    return f"Stream task {task.task_id} {how}: {said}"
 
 
 def in_words(task_ids: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from airflow_provider_streamtasks.arguments import (
     is_rendered,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.results import results_of
 from airflow_provider_streamtasks.sensors.without_workers import (
@@ -192,19 +192,20 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         wait = self._wait = self._wait or self._continued_wait(context)
         seen = wait.errors_since
         self.hook.look_at_due(wait, self.pollable)
-        while not wait.over and time.time() > wait.deadline - LAST_MOMENT:
+        # A failure is confirmed within one poke: between two, nothing would remember it in reschedule mode.
+        while not wait.over and (wait.confirming or time.time() > wait.deadline - LAST_MOMENT):
             time.sleep(wait.pause(time.time()))
             self.hook.look_at_due(wait, self.pollable)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         if not wait.over:
             return PokeReturnValue(False)
-        return PokeReturnValue(True, self.conclude(context, wait.result))
+        return PokeReturnValue(True, self.conclude(context, wait.ended))
 
-    def conclude(self, context: Context, get_tasks: Callable[[], list[StreamTask]]) -> Any:
+    def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
         """End the Airflow task as the Stream tasks ended."""
         try:
-            return super().conclude(context, get_tasks)
+            return super().conclude(context, get_ended)
         except StreamTaskException as error:
             raise StreamTaskFailed(**error.fields()) from None
         except StreamException as error:

@@ -15,14 +15,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import (
-    ERRORS_ONLY_LIMIT,
-    Wait,
-    WaitTerms,
-    conclude,
-    in_words,
-)
-from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.protocol.polling import ERRORS_ONLY_LIMIT, Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
@@ -107,7 +101,10 @@ class StreamTaskTrigger(BaseTrigger):
                 "outcome": wait.outcome.value if wait.outcome else None,
                 "stream_task_ids": list(self.stream_task_ids),
                 "open": wait.open_task_ids,
+                "started_at": self.started_at,
                 "timeout": self.terms.timeout,
+                "poll_interval": self.terms.poll_interval,
+                "max_wait": self.terms.max_wait,
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
@@ -119,23 +116,29 @@ class StreamTaskTrigger(BaseTrigger):
         return max(0.0, self.started_at + configuration.worker_end_seen() - time.time())
 
 
-def read_event(
-    event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = STREAM_TASKS
-) -> list[StreamTask]:
+def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = STREAM_TASKS) -> Ended:
     """
-    Return the Stream tasks that a trigger's event tells of, each completed.
+    Return how the Stream tasks stand of which a trigger's event tells.
 
     They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
-    waited out like one during the wait.
+    waited out like one during the wait. What Stream says now counts: should one not be finished any more, it
+    is waited for on, up to the same deadline.
 
     :param event: what :class:`StreamTaskTrigger` fired
     :param pollable: what they are, where they are not Stream tasks proper
-    :raises StreamTaskException: if one failed
-    :raises StreamTaskTimeout: if the deadline passed
     :raises StreamException: the error that ended the wait
     """
     if event["error"]:
         raise StreamException.from_dict(event["error"])
-    finished = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
-    tasks = [hook.get_task(task_id, pollable, patience=ERRORS_ONLY_LIMIT) for task_id in finished]
-    return conclude(tasks, event["open"], event["timeout"])
+    awaited = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
+    tasks = [hook.get_task(task_id, pollable, patience=ERRORS_ONLY_LIMIT) for task_id in awaited]
+    terms = WaitTerms(event["timeout"], event["poll_interval"], event["max_wait"])
+    again = Wait([task.task_id for task in tasks if not task.finished], terms, event["started_at"])
+    hook.carry_out(again, pollable)
+    ended = again.ended()
+    finished = {task.task_id: task for task in [*tasks, *ended.finished] if task.finished}
+    return Ended(
+        [finished[task_id] for task_id in awaited if task_id in finished],
+        [*event["open"], *ended.open_task_ids],
+        terms.timeout,
+    )

@@ -11,7 +11,6 @@ from airflow_provider_streamtasks.protocol.errors import is_passing
 from airflow_provider_streamtasks.protocol.tasks import (
     StreamTask,
     TaskError,
-    failed_items,
     parse_timestamp,
     read_task,
     signatures,
@@ -139,41 +138,6 @@ def test_timestamps_are_nanoseconds_or_rfc_3339(value: Any, seconds: float | Non
 
 
 @pytest.mark.parametrize(
-    ("result", "failed"),
-    [
-        ({"messaging:a": {"status": "ok"}}, {}),
-        ({"messaging:a": {"status": "error", "error": "gone"}}, {"messaging:a": "gone"}),
-        ({"messaging:a": {"status": "not_found"}}, {"messaging:a": "not_found"}),
-        ({"messaging:a": {"status": "error", "error": None}}, {"messaging:a": "error"}),
-        ({"messaging:a": {"status": "error", "error": 5}}, {"messaging:a": "5"}),
-        (
-            {"messaging:a": {"status": "ok"}, "messaging:b": {"status": "error", "error": "gone"}},
-            {"messaging:b": "gone"},
-        ),
-        (
-            {"failed_channels": [{"reason": "frozen", "cids": ["messaging:a", "messaging:b"]}]},
-            {"messaging:a": "frozen", "messaging:b": "frozen"},
-        ),
-        ({"failed_channels": [{"cids": ["messaging:a"]}]}, {"messaging:a": "no reason given"}),
-        ({"failed_channels": [{"cids": "messaging:a"}, None, {"reason": "x"}, 5]}, {}),
-        ({"failed_channels": "all of them"}, {}),
-        ({"failed_channels": {"status": "error"}}, {"failed_channels": "error"}),
-        ({"url": URL}, {}),
-        ({"status": "error"}, {}),
-        ({"messaging:a": {"status": 5}}, {}),
-        ({}, {}),
-        (None, {}),
-        ([], {}),
-        ("text", {}),
-    ],
-)
-def test_items_that_failed_inside_are_found_in_every_shape_of_a_result(
-    result: Any, failed: dict[str, str]
-) -> None:
-    assert failed_items(result) == failed
-
-
-@pytest.mark.parametrize(
     ("result", "expected", "queries"),
     [
         (SIGNED, URL, ["Expires=1&Signature=abc%2Fdef"]),
@@ -219,13 +183,6 @@ def test_whatever_comes_is_a_stream_task_or_an_exception_of_ours(
         said = str(error)
     assert isinstance(said, str)
     assert said
-
-
-@fuzz(json_values.anything | json_values.documents)
-def test_whatever_a_result_is_its_failed_items_are_named(result: Any) -> None:
-    assert all(
-        isinstance(item, str) and isinstance(reason, str) for item, reason in failed_items(result).items()
-    )
 
 
 @fuzz(json_values.anything | json_values.numbers)

@@ -1,0 +1,183 @@
+"""
+What the result of a Stream task tells of the work: a status of its own, how each item ended, a reason.
+
+Stream publishes no schema of results, and the same object may hold fields of Stream's or ids of a user's: a
+user may be called ``status``, ``error`` or ``failed_channels``. So what an entry is follows from its value,
+not from its name alone:
+
+- An object with ``status`` or ``error`` tells how the item ended whose name it stands under. A text at
+  ``status`` is the result's own status.
+- A **map of items** is a result in which one entry tells how an item ended: such an object, one of the texts
+  ``ok``, ``failed`` or ``error``, or anything under a name like ``type:id``. Every entry of it is an item
+  then, and one that does not say ``ok`` has failed: not knowing is not success.
+- In a map of plain texts (``{"joe": "ok"}``) the text at ``status`` is an item as well, unless there are
+  other fields of a batch update beside it.
+- A **batch update** has such fields, of the type that Stream gives them: ``operation``, ``task_id``,
+  ``success_channels_count``, ``failed_channels``, ``batch_created_at``, ``finished_at``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+GOOD = frozenset({"ok", "completed"})
+"""Statuses of success. Stream docs: ``completed`` of Stream tasks, ``ok`` of items; its suites take both."""
+BAD = frozenset({"failed", "error"})
+"""Statuses of failure. Stream docs: ``failed``. A maintainer of Stream once named ``error`` instead."""
+
+NOT_TOLD = "Stream does not say how it ended"
+NO_REASON = "no reason given"
+CHANNELS_NOT_TOLD = "Stream does not name the channels"
+
+NAMED = 10
+"""Failed items that a sentence names; of the others it gives the number."""
+
+_PLAIN_VERDICTS = BAD | {"ok"}
+_REASONS = ("description", "error", "reason", "message")
+_BATCH_FIELDS: dict[str, tuple[type, ...]] = {
+    "operation": (str,),
+    "task_id": (str,),
+    "success_channels_count": (int, float),
+    "failed_channels": (list,),
+    "batch_created_at": (str, int, float),
+    "finished_at": (str, int, float),
+}
+_ID = re.compile(r"[^\s:/]+:[^\s:/]+")
+_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*", re.IGNORECASE)
+
+
+def own_status(result: Any) -> str:
+    """Return the status that a result itself has, in lower case; an empty string where it has none."""
+    if isinstance(result, str):
+        return _word(result) if _word(result) in BAD else ""
+    if not isinstance(result, Mapping):
+        return ""
+    status = result.get("status")
+    if isinstance(status, str):
+        return "" if _is_map_of_texts(result) else _word(status)
+    if status is None or isinstance(status, Mapping) or not _is_batch_update(result):
+        return ""
+    return _word(json.dumps(status, default=str))
+
+
+def verdicts(result: Any) -> dict[str, str | None]:
+    """Return how each item ended that a result names: item -> why it failed, or ``None``."""
+    if not isinstance(result, Mapping):
+        return {}
+    entries = {str(name): value for name, value in result.items() if not _is_field(result, name, value)}
+    told: dict[str, str | None] = dict(_unsuccessful_channels(result))
+    if any(_is_verdict(name, value) for name, value in entries.items()):
+        told.update((name, _why_failed(value)) for name, value in entries.items())
+    return told
+
+
+def failed_items(result: Any) -> dict[str, str]:
+    """
+    Return the items that failed inside: item -> reason.
+
+    A group of failed channels that names none of them is one item, called by its reason.
+    """
+    return {item: reason for item, reason in verdicts(result).items() if reason is not None}
+
+
+def reason(result: Any) -> str:
+    """Return why the work failed, as far as its result says so; an empty string where it does not."""
+    if isinstance(result, str):
+        return "" if _word(result) in GOOD | BAD else said(result)
+    if not isinstance(result, Mapping):
+        return ""
+    for name in _REASONS:
+        value = result.get(name)
+        if not _is_verdict("", value) and (text := said(value)):
+            return text
+    return in_words(failed_items(result))
+
+
+def in_words(items: Mapping[str, str]) -> str:
+    """Name failed items with their reasons: all of a few, the first ones of many; empty if there are none."""
+    if not items:
+        return ""
+    named = ", ".join(f"{item} ({why})" for item, why in islice(items.items(), NAMED))
+    more = f" and {len(items) - NAMED} more" if len(items) > NAMED else ""
+    return f"{len(items)} item{'s' * (len(items) != 1)} failed: {named}{more}"
+
+
+def said(value: Any) -> str:
+    """Return what Stream put where words are expected, as text without signatures; empty if it is nothing."""
+    if isinstance(value, Mapping):
+        value = next(filter(None, map(value.get, _REASONS)), None) or value
+    if not value:
+        return ""
+    return without_queries(value if isinstance(value, str) else str(value)).strip()
+
+
+def without_queries(text: str) -> str:
+    """Return a text with the query cut off each URL in it: it may be a signature."""
+    return _QUERY.sub(r"\1", text)
+
+
+def _why_failed(verdict: Any) -> str | None:
+    if isinstance(verdict, Mapping):
+        if error := said(verdict.get("error")):
+            return error
+        verdict = verdict.get("status")
+    if isinstance(verdict, str) and _word(verdict) in GOOD:
+        return None
+    return said(verdict) or NOT_TOLD
+
+
+def _is_verdict(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping) and ("status" in value or "error" in value):
+        return True
+    return _is_plain_verdict(value) or _ID.fullmatch(name) is not None
+
+
+def _is_plain_verdict(value: Any) -> bool:
+    return isinstance(value, str) and _word(value) in _PLAIN_VERDICTS
+
+
+def _is_map_of_texts(result: Mapping[str, Any]) -> bool:
+    others = (value for name, value in result.items() if name != "status")
+    return any(map(_is_plain_verdict, others)) and not _is_batch_update(result)
+
+
+def _is_batch_update(result: Mapping[str, Any]) -> bool:
+    return any(name in result and _fits(name, result[name]) for name in _BATCH_FIELDS)
+
+
+def _fits(name: str, value: Any) -> bool:
+    return isinstance(value, _BATCH_FIELDS[name]) and not _is_plain_verdict(value)
+
+
+def _is_field(result: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Tell whether an entry is Stream's own, and not an item's."""
+    if isinstance(value, Mapping):
+        return False
+    if name == "status":
+        return isinstance(value, str) and not _is_map_of_texts(result)
+    if name in _BATCH_FIELDS:
+        return _is_batch_update(result) and (value is None or _fits(name, value))
+    return name in _REASONS and bool(own_status(result))
+
+
+def _unsuccessful_channels(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    groups = result.get("failed_channels")
+    if groups and not isinstance(groups, list) and not _is_verdict("", groups) and _is_batch_update(result):
+        groups = [groups if isinstance(groups, Mapping) and "cids" in groups else {"reason": groups}]
+    for group in groups if isinstance(groups, list) else ():
+        told = group if isinstance(group, Mapping) else {"cids": [group] if group else []}
+        why = said(told.get("reason"))
+        cids = told.get("cids")
+        names = [cids] if isinstance(cids, str) else cids if isinstance(cids, list) else []
+        named = [text for cid in names if (text := said(cid))]
+        if not named:
+            yield why or CHANNELS_NOT_TOLD, CHANNELS_NOT_TOLD if why else NO_REASON
+        yield from ((cid, why or NO_REASON) for cid in named)
+
+
+def _word(text: str) -> str:
+    return text.strip().lower()
