@@ -102,9 +102,7 @@ class StreamTaskTrigger(BaseTrigger):
                 "stream_task_ids": list(self.stream_task_ids),
                 "open": wait.open_task_ids,
                 "started_at": self.started_at,
-                "timeout": self.terms.timeout,
-                "poll_interval": self.terms.poll_interval,
-                "max_wait": self.terms.max_wait,
+                "terms": asdict(self.terms),
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
@@ -132,13 +130,13 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
         raise StreamException.from_dict(event["error"])
     awaited = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
     tasks = [hook.get_task(task_id, pollable, patience=ERRORS_ONLY_LIMIT) for task_id in awaited]
-    terms = WaitTerms(event["timeout"], event["poll_interval"], event["max_wait"])
-    again = Wait([task.task_id for task in tasks if not task.finished], terms, event["started_at"])
+    still_open = [task.task_id for task in tasks if not task.finished]
+    again = Wait(still_open, WaitTerms(**event["terms"]), event["started_at"])
     hook.carry_out(again, pollable)
     ended = again.ended()
     finished = {task.task_id: task for task in [*tasks, *ended.finished] if task.finished}
     return Ended(
         [finished[task_id] for task_id in awaited if task_id in finished],
         [*event["open"], *ended.open_task_ids],
-        terms.timeout,
+        again.terms.timeout,
     )

@@ -172,10 +172,14 @@ def test_an_answer_that_was_lost_says_that_stream_may_have_taken_it(
         (StreamTransportException("reset", hint=MAY_HAVE_BEEN_TAKEN), "reset", MAY_HAVE_BEEN_TAKEN),
         (StreamTaskTimeout("too late", task_ids=["a"]), "too late", "wait once more"),
         (StreamSubmissionException("uncertain", batches=[1]), "uncertain", "Look at Stream what was done"),
-        (StreamTaskException("x", task_id="a"), "ended with unknown: Stream gives no reason", "stays failed"),
+        (
+            StreamTaskException("x", task_id="a"),
+            "Stream task failed: Stream gives no reason",
+            "stays failed",
+        ),
         (
             StreamTaskException("x", task_id="a", description="full", task_ids=["a", "b"]),
-            "ended with unknown: full (one of 2 Stream tasks that failed)",
+            "a Stream task failed: full (one of 2 Stream tasks that failed)",
             "stays failed",
         ),
         (ValueError("cids is empty"), "ValueError: cids is empty", "Read the log."),

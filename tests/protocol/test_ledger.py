@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamSubmissionException
 from airflow_provider_streamtasks.protocol.ledger import Batch, Ledger, State
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
 
 CAP = 3
 ITEMS = [f"a:{number}" for number in range(8)]
@@ -31,6 +32,18 @@ def submitted(items: list[Any] = ITEMS) -> Ledger:
         ledger.sending(batch)
         ledger.accepted(batch, f"t{batch.index}", {})
     return ledger
+
+
+def ended(tasks: dict[str, dict[str, str]]) -> list[StreamTask]:
+    """Return Stream tasks that failed, or completed with items that failed inside: id -> these."""
+    return [
+        StreamTask(
+            task_id, "completed", {item: {"status": "error", "error": why} for item, why in items.items()}
+        )
+        if items
+        else StreamTask(task_id, "failed", error=TaskError("storage", "full"))
+        for task_id, items in tasks.items()
+    ]
 
 
 def batches(ledger: Ledger, **options: Any) -> dict[int, list[Any]]:
@@ -98,27 +111,84 @@ def test_what_may_have_arrived_is_sent_again_if_the_user_wants_it() -> None:
 
 def test_what_failed_is_sent_again_as_a_whole() -> None:
     ledger = stored(submitted())
-    assert ledger.failed({"t1": {}, "another": {}}) == [1]
+    assert ledger.failed(ended({"t1": {}, "another": {}})) == [1]
     assert batches(stored(ledger)) == {1: ITEMS[3:6]}
     assert ledger.task_ids == ["t0", "t2"]
 
 
 def test_of_a_batch_in_which_items_failed_only_these_are_sent_again() -> None:
     ledger = stored(submitted())
-    ledger.failed({"t1": {"a:4": "gone"}})
+    ledger.failed(ended({"t1": {"a:4": "gone"}}))
     assert batches(stored(ledger)) == {1: ["a:4"]}
+
+
+BAD, OK = {"status": "error", "error": "gone"}, {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("result", "again"),
+    [
+        ({"a:3": OK, "a:4": BAD, "a:5": OK}, ["a:4"]),
+        ({"a:3": OK, "a:4": BAD, "a:5": BAD}, ["a:4", "a:5"]),
+        ({"a:4": BAD}, ITEMS[3:6]),
+        ({"a:3": OK, "a:4": OK, "a:5": OK}, ITEMS[3:6]),
+        ({"a:3": OK, "a:4": BAD, "b:5": BAD}, ITEMS[3:6]),
+        ({}, ITEMS[3:6]),
+        (None, ITEMS[3:6]),
+    ],
+)
+def test_of_a_failed_stream_task_only_what_failed_is_sent_again_if_it_tells_of_every_item(
+    result: Any, again: list[str]
+) -> None:
+    ledger = stored(submitted())
+    ledger.failed([StreamTask("t1", "failed", result)])
+    assert batches(stored(ledger)) == {1: again}
+
+
+@pytest.mark.parametrize(
+    ("groups", "again"),
+    [
+        ([{"reason": "frozen", "cids": ["a:4"]}], ["a:4"]),
+        ([{"reason": "frozen", "cids": ["a:4"]}, {"reason": "busy", "cids": []}], ITEMS[3:6]),
+        ([{"reason": "busy"}], ITEMS[3:6]),
+    ],
+)
+def test_where_not_every_failed_item_is_named_the_whole_batch_is_sent_again(
+    groups: list[Any], again: list[str]
+) -> None:
+    ledger = stored(submitted())
+    ledger.failed([StreamTask("t1", "completed", {"failed_channels": groups})])
+    assert batches(stored(ledger)) == {1: again}
+
+
+@pytest.mark.parametrize(
+    ("task", "not_before"),
+    [
+        (StreamTask("t1", "failed", {"description": "Rate limit exceeded"}), 99.0),
+        (StreamTask("t1", "completed", {"status": "failed", "description": "too many requests"}), 99.0),
+        (StreamTask("t1", "failed", {"description": "full"}), 0.0),
+        (StreamTask("t1", "completed", {"a:4": {"status": "error", "error": "rate limit"}}), 0.0),
+    ],
+)
+def test_what_failed_of_streams_own_rate_limit_is_sent_again_after_a_pause(
+    task: StreamTask, not_before: float
+) -> None:
+    ledger = stored(submitted())
+    ledger.failed([task], pause_until=99.0)
+    (batch,) = to_send(stored(ledger))
+    assert batch.not_before == not_before
 
 
 def test_items_that_are_objects_are_sent_again_as_a_whole() -> None:
     items = [{"cid": item} for item in ITEMS]
     ledger = submitted(items)
-    ledger.failed({"t0": {"a:1": "gone"}})
+    ledger.failed(ended({"t0": {"a:1": "gone"}}))
     assert batches(stored(ledger), items=items) == {0: items[:3]}
 
 
 def test_after_a_repetition_the_new_stream_task_counts() -> None:
     ledger = stored(submitted())
-    ledger.failed({"t1": {}})
+    ledger.failed(ended({"t1": {}}))
     (batch,) = to_send(ledger)
     ledger.sending(batch)
     ledger.accepted(batch, "new", {})
@@ -129,7 +199,7 @@ def test_after_a_repetition_the_new_stream_task_counts() -> None:
 
 def test_a_repetition_that_stream_refused_is_repeated() -> None:
     ledger = stored(submitted())
-    ledger.failed({"t1": {"a:4": "gone"}})
+    ledger.failed(ended({"t1": {"a:4": "gone"}}))
     (batch,) = to_send(ledger)
     ledger.refused(batch, ledger.sending(batch))
     assert batches(stored(ledger)) == {1: ["a:4"]}
@@ -137,20 +207,20 @@ def test_a_repetition_that_stream_refused_is_repeated() -> None:
 
 def test_of_a_part_that_failed_again_only_the_part_is_sent_again() -> None:
     ledger = stored(submitted())
-    ledger.failed({"t1": {"a:3": "gone", "a:4": "gone"}})
+    ledger.failed(ended({"t1": {"a:3": "gone", "a:4": "gone"}}))
     (batch,) = to_send(ledger)
     ledger.sending(batch)
     ledger.accepted(batch, "new", {})
     ledger = stored(ledger)
-    ledger.failed({"new": {}})
+    ledger.failed(ended({"new": {}}))
     assert batches(stored(ledger)) == {1: ["a:3", "a:4"]}
-    ledger.failed({"new": {"a:3": "gone"}})
+    ledger.failed(ended({"new": {"a:3": "gone"}}))
     assert batches(stored(ledger)) == {1: ["a:3"]}
 
 
 def test_a_part_that_may_have_arrived_stays_a_part() -> None:
     ledger = stored(submitted())
-    ledger.failed({"t1": {"a:4": "gone"}})
+    ledger.failed(ended({"t1": {"a:4": "gone"}}))
     (batch,) = to_send(ledger)
     ledger.sending(batch)
     assert batches(stored(ledger)) == {}
@@ -223,7 +293,7 @@ def test_items_that_failed_at_once_are_sent_again_when_they_count_as_failed() ->
 
 def test_items_that_failed_inside_a_stream_task_were_not_refused_at_once() -> None:
     ledger = submitted()
-    ledger.failed({"t1": {"a:4": "gone"}})
+    ledger.failed(ended({"t1": {"a:4": "gone"}}))
     assert ledger.refused_items == {}
     assert ledger.failed_at_once() == []
 
@@ -245,7 +315,15 @@ def test_the_name_of_a_batch_is_short_whatever_is_in_it() -> None:
 def test_entries_are_plain_json_of_a_hundred_odd_bytes() -> None:
     dumped = submitted().dump(0, 2)
     assert len(dumped) == 2
-    assert dumped[0].keys() == {"digest", "size", "state", "task_id", "failed_items", "part"}
+    assert dumped[0].keys() == {
+        "digest",
+        "size",
+        "state",
+        "task_id",
+        "failed_items",
+        "part",
+        "not_before",
+    }
     assert dumped[0]["state"] == State.ACCEPTED.value
     assert all(len(json.dumps(entry)) < 200 for entry in dumped)
 
@@ -329,7 +407,7 @@ class World:
                     some = self.draw(st.lists(st.sampled_from(items), min_size=1, unique=True))
                     failed[task_id] = dict.fromkeys(some, "gone")
                     self.may_arrive.update(dict.fromkeys(some, True))
-        self.ledger.failed(failed)
+        self.ledger.failed(ended(failed))
 
 
 @given(data=st.data(), size=st.integers(1, 10), resubmit=st.booleans())

@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.protocol.polling import (
     Outcome,
     Wait,
     WaitTerms,
+    describe_failure,
     partial_failure,
     timed_out,
 )
@@ -44,11 +45,19 @@ def waiting_for(*task_ids: str, terms: WaitTerms = HOURS, errors_since: float | 
     return wait
 
 
-def seen(wait: Wait, answer: str | StreamException, after: float, task_id: str = "a") -> str | None:
-    """Let the wait observe a status or an error, some seconds after it began."""
-    return wait.observe(
-        task_id, StreamTask(task_id, answer) if isinstance(answer, str) else answer, START + after
-    )
+FAILED = StreamTask("a", "failed", error=TaskError("storage", "full"))
+NO_REASON = StreamTask("a", "failed")
+RATE_LIMITED = StreamTask("a", "failed", {"description": "rate limit exceeded, try again"})
+
+
+def seen(
+    wait: Wait, answer: str | StreamTask | StreamException, after: float, task_id: str = "a"
+) -> str | None:
+    """Let the wait observe a status, a Stream task or an error, some seconds after it began."""
+    if isinstance(answer, str):
+        # One that failed for a reason, unless a test says otherwise.
+        answer = StreamTask(task_id, answer, error=TaskError("storage", "full"))
+    return wait.observe(task_id, answer, START + after)
 
 
 # -- what an answer means ----------------------------------------------------------------------------------
@@ -95,6 +104,170 @@ def test_a_known_status_is_not_worth_a_line(status: str) -> None:
 def test_a_failure_is_worth_a_line_with_streams_words() -> None:
     task = StreamTask("a", "failed", error=TaskError("storage", "shard 7 is read-only"))
     assert waiting_for().observe("a", task, START) == "Stream task a failed: storage: shard 7 is read-only"
+
+
+# -- failures that may pass --------------------------------------------------------------------------------
+
+MAY_PASS = [pytest.param(NO_REASON, id="no reason"), pytest.param(RATE_LIMITED, id="rate limit")]
+
+
+@pytest.mark.parametrize("task", MAY_PASS)
+def test_a_failure_that_may_pass_counts_after_two_more_looks_over_ten_seconds(task: StreamTask) -> None:
+    wait = waiting_for()
+    for after in (100, 105):
+        assert wait.due(START + after) == ["a"] if after > 100 else True
+        seen(wait, task, after)
+        assert wait.outcome is None
+        assert wait.confirming
+        assert wait.pause(START + after) == 5
+    assert wait.due(START + 110) == ["a"]
+    assert seen(wait, task, 110)
+    assert wait.outcome is Outcome.FAILED
+    assert not wait.confirming
+    with pytest.raises(StreamTaskException):
+        wait.result()
+
+
+@pytest.mark.parametrize("task", MAY_PASS)
+def test_a_failure_that_may_pass_is_mentioned_once_before_it_counts(task: StreamTask) -> None:
+    wait = waiting_for()
+    assert "That may pass: it counts once further looks say the same" in (seen(wait, task, 0) or "")
+    assert seen(wait, task, 5) is None
+    assert seen(wait, task, 10) == describe_failure(task)
+
+
+def test_a_poll_interval_does_not_delay_the_confirmation() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=3600, poll_interval=60))
+    seen(wait, NO_REASON, 0)
+    assert wait.pause(START) == 5
+
+
+@pytest.mark.parametrize("task", MAY_PASS)
+@pytest.mark.parametrize(
+    ("then", "outcome"), [("completed", Outcome.COMPLETED), ("failed", Outcome.FAILED), ("running", None)]
+)
+def test_what_comes_instead_of_a_failure_that_may_pass_counts(
+    task: StreamTask, then: str, outcome: Outcome | None
+) -> None:
+    wait = waiting_for()
+    seen(wait, task, 0)
+    seen(wait, then, 5)
+    assert wait.outcome is outcome
+    assert not wait.confirming
+
+
+@pytest.mark.parametrize("between", ["running", api_error(503), api_error(404), rate_limit(1)])
+def test_whatever_else_comes_between_begins_the_confirmation_anew(between: str | StreamException) -> None:
+    wait = waiting_for()
+    seen(wait, NO_REASON, 0)
+    seen(wait, NO_REASON, 5)
+    seen(wait, between, 10)
+    assert not wait.confirming
+    for after in (20, 25):
+        seen(wait, NO_REASON, after)
+        assert wait.outcome is None
+    seen(wait, NO_REASON, 30)
+    assert wait.outcome is Outcome.FAILED
+
+
+def test_looks_that_others_ask_for_do_not_shorten_the_confirmation() -> None:
+    wait = waiting_for()
+    for after in (0, 1, 2, 3, 9.9):
+        seen(wait, NO_REASON, after)
+        assert wait.outcome is None
+    assert wait.pause(START + 9.9) == pytest.approx(0.1)
+    seen(wait, NO_REASON, 10)
+    assert wait.outcome is Outcome.FAILED
+
+
+def test_one_late_look_alone_is_no_confirmation() -> None:
+    wait = waiting_for()
+    seen(wait, NO_REASON, 0)
+    seen(wait, NO_REASON, 60)
+    assert wait.outcome is None
+    seen(wait, NO_REASON, 65)
+    assert wait.outcome is Outcome.FAILED
+
+
+def test_the_look_at_the_deadline_decides_where_that_comes_first() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=7))
+    seen(wait, NO_REASON, 5)
+    assert wait.pause(START + 5) == 2
+    seen(wait, NO_REASON, 7)
+    assert wait.outcome is Outcome.FAILED
+
+
+def test_a_failure_that_may_pass_is_no_success_where_nobody_looked_at_the_deadline() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=7))
+    seen(wait, NO_REASON, 5)
+    wait.expire(START + 20)
+    assert wait.outcome is Outcome.TIMED_OUT
+    with pytest.raises(StreamTaskTimeout):
+        wait.result()
+
+
+def test_a_wait_of_zero_seconds_believes_its_only_look() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=0))
+    seen(wait, NO_REASON, 0)
+    assert wait.outcome is Outcome.FAILED
+
+
+def test_while_one_failure_is_confirmed_the_others_are_looked_at_as_ever() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, NO_REASON, 0)
+    seen(wait, "running", 0, "b")
+    assert wait.due(START + 2) == ["b"]
+    seen(wait, "completed", 2, "b")
+    assert wait.outcome is None
+    for after in (5, 10):
+        seen(wait, NO_REASON, after)
+    assert wait.outcome is Outcome.FAILED
+
+
+# -- answers inside results --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "note"),
+    [
+        ("completed", Outcome.COMPLETED, None),
+        ("failed", Outcome.FAILED, "is completed, but its work failed: channel_batch_update: full"),
+        ("error", Outcome.FAILED, "is completed, but its work failed: channel_batch_update: full"),
+        ("started", None, None),
+        ("pending", None, None),
+        ("running", None, None),
+        ("thawing", None, "is completed, but its result has the unknown status 'thawing': waiting on"),
+    ],
+)
+def test_the_status_inside_the_result_of_a_batch_update_decides(
+    status: str, outcome: Outcome | None, note: str | None
+) -> None:
+    wait = waiting_for()
+    task = StreamTask("a", "completed", {"operation": "hide", "status": status, "description": "full"})
+    told = seen(wait, task, 1)
+    assert wait.outcome is outcome
+    assert told == (f"Stream task a {note}" if note else None)
+    assert seen(wait, task, 2) is None
+
+
+def test_what_is_not_finished_inside_times_out_at_the_deadline() -> None:
+    wait = waiting_for(terms=WaitTerms(timeout=10))
+    seen(wait, StreamTask("a", "completed", {"status": "started"}), 10)
+    assert wait.outcome is Outcome.TIMED_OUT
+
+
+def test_a_failure_names_what_failed_inside() -> None:
+    groups = [{"reason": "frozen", "cids": ["messaging:a"]}, {"reason": "too busy"}]
+    wait = waiting_for()
+    seen(wait, StreamTask("a", "completed", {"status": "failed", "failed_channels": groups}), 1)
+    with pytest.raises(StreamTaskException) as raised:
+        wait.result()
+    error = raised.value
+    assert error.error_type == "channel_batch_update"
+    assert error.failed_items == {"messaging:a": "frozen", "too busy": "Stream does not name the channels"}
+    assert error.description == (
+        "2 items failed: messaging:a (frozen), too busy (Stream does not name the channels)"
+    )
 
 
 @pytest.mark.parametrize(

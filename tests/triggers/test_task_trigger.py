@@ -49,7 +49,7 @@ def read(payload: Mapping[str, Any]) -> Any:
     """Return what the worker makes of an event, which comes to it as JSON."""
     hook = StreamHook()
     try:
-        return read_event(json.loads(json.dumps(payload)), hook)
+        return read_event(json.loads(json.dumps(payload)), hook).completed()
     finally:
         hook.close()
 
@@ -107,12 +107,13 @@ async def test_what_finished_while_no_triggerer_was_alive_is_no_timeout(start_ta
 
 async def test_a_completed_stream_task_fires_one_event(start_task: StartTask) -> None:
     task_id = start_task(running=0.2)
-    payload = await event(trigger(task_id))
+    payload = await event(trigger(task_id, started_at=(started_at := time.time())))
     assert payload == {
         "outcome": "completed",
         "stream_task_ids": [task_id],
         "open": [],
-        "timeout": 10.0,
+        "started_at": started_at,
+        "terms": {"timeout": 10.0, "poll_interval": 0.05, "max_wait": 1.0, "keep_on_errors": False},
         "error": None,
     }
     (task,) = read(payload)
@@ -200,6 +201,48 @@ async def test_an_outage_between_the_event_and_the_worker_is_waited_out(
     payload = await event(trigger(start_task()))
     control.fault("unavailable", operation="GetTask", times=ATTEMPTS)
     assert [task.status for task in read(payload)] == ["completed"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"end": "failed", "error": {"type": "storage", "description": "full"}},
+        {"end": "completed"},
+    ],
+)
+async def test_what_is_running_again_when_the_worker_looks_is_waited_for_on(
+    start_task: StartTask, control: SandboxControl, before: dict[str, Any]
+) -> None:
+    task_id = start_task(**before)
+    payload = await event(trigger(task_id))
+    control.fate(stream_task_id=task_id, running=0.3)
+    assert [task.status for task in read(payload)] == ["completed"]
+    assert len(control.journal("GetTask")) > 2
+
+
+async def test_what_is_running_again_when_the_worker_looks_is_waited_for_to_the_same_deadline(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    done, again = start_task(), start_task()
+    payload = await event(trigger(done, again, timeout=0.6))
+    control.fate(stream_task_id=again, end="never")
+    with pytest.raises(StreamTaskTimeout, match=r"within 0\.6 s") as raised:
+        read(payload)
+    assert raised.value.task_ids == [again]
+
+
+async def test_a_failure_that_may_pass_is_confirmed_before_it_is_an_event(
+    start_task: StartTask, control: SandboxControl, logs: Logs
+) -> None:
+    task_id = start_task(end="failed", error=None)
+    started = time.time()
+    payload = await event(trigger(task_id, timeout=60.0))
+    assert payload["outcome"] == "failed"
+    assert 10.0 <= time.time() - started < 15.0
+    assert len(control.journal("GetTask")) == 3
+    assert logs.text.count("That may pass") == 1
+    with pytest.raises(StreamTaskException, match="Stream gives no reason"):
+        read(payload)
 
 
 async def test_many_stream_tasks_fire_one_event(start_task: StartTask, control: SandboxControl) -> None:

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_streamtasks.protocol.results import (
+    CHANNELS_NOT_TOLD,
+    NO_REASON,
+    NOT_TOLD,
+    failed_items,
+    in_words,
+    own_status,
+    reason,
+    verdicts,
+)
+from tests import json_values
+from tests.fuzzing import fuzz
+
+OK: dict[str, Any] = {"status": "ok"}
+GONE = {"status": "error", "error": "gone"}
+SIGNED = "https://storage.example/x.json?Expires=1&Signature=abc"
+BATCH: dict[str, Any] = {
+    "operation": "hide",
+    "status": "completed",
+    "task_id": "t",
+    "success_channels_count": 2,
+    "failed_channels": [],
+    "batch_created_at": "2026-01-31T00:00:00Z",
+    "finished_at": "2026-01-31T00:00:01Z",
+}
+
+
+# -- how items ended ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        ({"status": "ok"}, None),
+        ({"status": "OK"}, None),
+        ({"status": " Ok "}, None),
+        ({"status": "completed"}, None),
+        ({"status": "ok", "error": None}, None),
+        ({"status": "ok", "error": ""}, None),
+        ({"status": "ok", "error": " "}, None),
+        ({"status": "ok", "error": "gone"}, "gone"),
+        ({"status": "error", "error": "gone"}, "gone"),
+        ({"status": "error", "error": None}, "error"),
+        ({"status": "error", "error": 5}, "5"),
+        ({"status": "error", "error": {"description": "gone"}}, "gone"),
+        ({"status": "error", "error": f"see {SIGNED}"}, "see https://storage.example/x.json"),
+        ({"status": "not_found"}, "not_found"),
+        ({"status": "pending"}, "pending"),
+        ({"status": ""}, NOT_TOLD),
+        ({"status": None}, NOT_TOLD),
+        ({"status": 5}, "5"),
+        ({"status": []}, NOT_TOLD),
+        ({"error": "gone"}, "gone"),
+        ({"error": None}, NOT_TOLD),
+        ({}, NOT_TOLD),
+        (None, NOT_TOLD),
+        ("ok", None),
+        ("OK", None),
+        ("failed", "failed"),
+        ("not_found", "not_found"),
+        ("", NOT_TOLD),
+        (0, NOT_TOLD),
+        (5, "5"),
+        (True, "True"),
+        ([], NOT_TOLD),
+        (["gone"], "['gone']"),
+    ],
+)
+def test_an_item_ended_well_only_if_stream_says_so(verdict: Any, why: str | None) -> None:
+    assert verdicts({"messaging:a": verdict}) == {"messaging:a": why}
+    assert verdicts({"joe": verdict, "ann": OK}) == {"joe": why, "ann": None}
+    assert verdicts({"joe": verdict, "ann": "ok"}) == {"joe": why, "ann": None}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"url": SIGNED},
+        {"url": SIGNED, "path": "exports/1/x.json", "s3_bucket_name": "stream"},
+        {"users": [{"id": "joe", "status": "away", "error": "x"}]},
+        {"items_count": 5},
+        {"rows": {"read": 5}},
+        {"message": "done", "count": 3, "none": None, "more": {}, "list": []},
+        BATCH,
+        {**BATCH, "failed_channels": None},
+        {},
+        [],
+        None,
+        "text",
+        "ok",
+        5,
+    ],
+)
+def test_what_tells_of_no_item_names_none(result: Any) -> None:
+    assert verdicts(result) == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("status", "operation", "failed_channels", "success_channels_count", "task_id", "finished_at"),
+        *("users", "url", "path", "description", "error", "reason", "message", "result", "cids", "ok"),
+    ],
+)
+def test_an_item_may_have_any_name(name: str) -> None:
+    assert verdicts({name: OK}) == {name: None}
+    assert verdicts({name: GONE}) == {name: "gone"}
+    assert verdicts({name: GONE, "joe": OK}) == {name: "gone", "joe": None}
+    assert verdicts({name: "failed", "joe": "ok"}) == {name: "failed", "joe": None}
+    assert own_status({name: GONE, "joe": OK}) == ""
+    assert own_status({name: "failed", "joe": "ok"}) == ""
+
+
+def test_items_of_every_name_at_once() -> None:
+    names = ["status", "operation", "failed_channels", "task_id", "description", "users"]
+    assert failed_items(dict.fromkeys(names, GONE)) == dict.fromkeys(names, "gone")
+    assert failed_items(dict.fromkeys(names, "failed")) == dict.fromkeys(names, "failed")
+    assert verdicts(dict.fromkeys(names, OK)) == dict.fromkeys(names)
+
+
+# -- batch updates -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("groups", "failed"),
+    [
+        ([{"reason": "frozen", "cids": ["a:1", "a:2"]}], {"a:1": "frozen", "a:2": "frozen"}),
+        (
+            [{"reason": "frozen", "cids": ["a:1"]}, {"reason": "busy", "cids": ["a:2"]}],
+            {"a:1": "frozen", "a:2": "busy"},
+        ),
+        ([{"cids": ["a:1"]}], {"a:1": NO_REASON}),
+        ([{"reason": None, "cids": ["a:1"]}], {"a:1": NO_REASON}),
+        ([{"reason": "frozen", "cids": []}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{"reason": "frozen", "cids": None}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{"reason": "frozen", "cids": {}}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{"reason": "frozen", "cids": [None, ""]}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{"reason": "frozen", "cids": "a:1"}], {"a:1": "frozen"}),
+        ([{"reason": "frozen"}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{}], {CHANNELS_NOT_TOLD: NO_REASON}),
+        ([None], {CHANNELS_NOT_TOLD: NO_REASON}),
+        (["a:1"], {"a:1": NO_REASON}),
+        ([5], {"5": NO_REASON}),
+        ("all of them", {"all of them": CHANNELS_NOT_TOLD}),
+        (3, {"3": CHANNELS_NOT_TOLD}),
+        ({"reason": "frozen", "cids": ["a:1"]}, {"a:1": "frozen"}),
+        ({"reason": "frozen"}, {"frozen": CHANNELS_NOT_TOLD}),
+        ([], {}),
+        (None, {}),
+        (0, {}),
+    ],
+)
+def test_channels_that_failed_are_named_or_else_their_reason_is(groups: Any, failed: dict[str, str]) -> None:
+    assert failed_items({**BATCH, "failed_channels": groups}) == failed
+
+
+def test_channels_that_failed_are_found_without_any_other_field() -> None:
+    assert failed_items({"failed_channels": [{"reason": "frozen"}]}) == {"frozen": CHANNELS_NOT_TOLD}
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        ({**BATCH, "status": "failed"}, "failed"),
+        ({**BATCH, "status": "Started"}, "started"),
+        ({**BATCH, "status": "thawing"}, "thawing"),
+        ({**BATCH, "status": 5}, "5"),
+        ({**BATCH, "status": ["failed"]}, '["failed"]'),
+        ({**BATCH, "status": None}, ""),
+        ({**BATCH, "status": ""}, ""),
+        ({**BATCH, "status": "failed", "joe": "ok"}, "failed"),
+        ({"operation": "hide", "status": "failed"}, "failed"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "failed", "description": "rate limit"}, "failed"),
+        ({"status": "started"}, "started"),
+        ({"status": "ok"}, "ok"),
+        ({"status": "failed", "joe": OK}, "failed"),
+        ({"status": "ok", "joe": "failed"}, ""),
+        ({"status": OK}, ""),
+        ({"status": {"status": "failed"}}, ""),
+        ({**BATCH, "status": OK}, ""),
+        ({"status": 5}, ""),
+        ("failed", "failed"),
+        ("ERROR", "error"),
+        ("exported", ""),
+        (["failed"], ""),
+        (None, ""),
+    ],
+)
+def test_a_text_at_status_is_the_status_of_the_result_unless_it_stands_among_texts_on_items(
+    result: Any, status: str
+) -> None:
+    assert own_status(result) == status
+
+
+# -- reasons -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        ({"description": "full", "error": "x", "reason": "y"}, "full"),
+        ({"description": "", "error": "full", "reason": "y"}, "full"),
+        ({"description": None, "error": [], "reason": "full"}, "full"),
+        ({"description": " "}, ""),
+        ({"error": {"type": "storage", "description": "full"}}, "full"),
+        ({"error": {"code": 5}}, "{'code': 5}"),
+        ({"message": "full"}, "full"),
+        ({"description": f"see {SIGNED}."}, "see https://storage.example/x.json"),
+        ({"description": OK}, ""),
+        ({"description": "ok"}, ""),
+        ({"description": GONE, "joe": OK}, "1 item failed: description (gone)"),
+        ({"joe": GONE, "ann": OK}, "1 item failed: joe (gone)"),
+        ({"failed_channels": [{"reason": "busy"}]}, f"1 item failed: busy ({CHANNELS_NOT_TOLD})"),
+        ("full", "full"),
+        ("failed", ""),
+        ({"url": SIGNED}, ""),
+        ({}, ""),
+        (None, ""),
+        ([], ""),
+    ],
+)
+def test_the_reason_is_found_wherever_stream_puts_it(result: Any, why: str) -> None:
+    assert reason(result) == why
+
+
+def test_a_sentence_names_ten_items_and_counts_the_others() -> None:
+    text = in_words({f"a:{number}": "gone" for number in range(25)})
+    assert text.startswith("25 items failed: a:0 (gone), ")
+    assert text.endswith("a:9 (gone) and 15 more")
+    assert in_words({}) == ""
+
+
+# -- whatever comes ----------------------------------------------------------------------------------------
+
+names = st.sampled_from(
+    [*BATCH, "users", "url", "description", "error", "reason", "message", "joe", "messaging:a", "cids"]
+)
+good = st.sampled_from([OK, {"status": "Completed"}, {"status": "ok", "error": None}])
+bad = st.sampled_from(
+    [GONE, {"status": "ok", "error": "gone"}, {"error": "gone"}, {"status": "not_found"}, {"status": None}]
+)
+
+
+@given(st.dictionaries(names, good, max_size=5), names, bad)
+def test_no_item_that_failed_passes_whatever_it_and_the_others_are_called(
+    others: dict[str, Any], name: str, verdict: Any
+) -> None:
+    assert name in failed_items({**others, name: verdict})
+
+
+@given(st.dictionaries(names, st.sampled_from(["ok", "completed", "running"]), max_size=5), names)
+def test_no_text_of_failure_passes_wherever_it_stands(others: dict[str, Any], name: str) -> None:
+    result = {**others, name: "failed"}
+    assert own_status(result) == "failed" or name in failed_items(result)
+
+
+@given(st.dictionaries(st.sampled_from(list(BATCH)), json_values.anything, max_size=6), names, bad)
+def test_no_item_that_failed_passes_beside_whatever_else(
+    others: dict[str, Any], name: str, verdict: Any
+) -> None:
+    assert name in failed_items({**others, name: verdict})
+
+
+@given(
+    json_values.objects(), st.sampled_from([[{"reason": "busy", "cids": []}], [{"cids": ["a:1"]}], [None]])
+)
+def test_no_failed_channels_pass_beside_whatever_else(others: dict[str, Any], groups: list[Any]) -> None:
+    assert failed_items({**others, "failed_channels": groups})
+
+
+@fuzz(json_values.anything | json_values.documents)
+def test_whatever_a_result_is_what_is_said_of_it_is_text(result: Any) -> None:
+    assert all(isinstance(text, str) for pair in failed_items(result).items() for text in pair)
+    assert isinstance(own_status(result), str)
+    assert isinstance(reason(result), str)
