@@ -175,7 +175,8 @@ class StreamTaskWaiter(BaseOperator):
         :raises StreamException: how the wait ended otherwise
         """
         ended = get_ended()
-        report_failures(context, ended.finished, self.failed_inside(context, ended.finished)[0])
+        if self.do_xcom_push:
+            report_failures(context, ended.finished, self.failed_inside(context, ended.finished)[0])
         return ended.completed()
 
     def failed_inside(

@@ -11,9 +11,12 @@ from airflow_provider_streamtasks.sandbox.rules import (
     ANYTHING,
     COUNT,
     FLAG,
+    LENGTH,
+    OBJECTS,
     SECONDS,
     TEXT,
     TEXTS,
+    BadRule,
     or_null,
     read_rule,
 )
@@ -35,9 +38,11 @@ _PLAN_KINDS = {
     "error": or_null(TEXTS),
     "failed_items": TEXTS,
     "result": ANYTHING,
+    "before_end": OBJECTS,
     "visible_after": SECONDS,
     "url_lifetime": SECONDS,
 }
+_BEFORE_END_KINDS = {"seconds": LENGTH, "status": TEXT, "result": ANYTHING, "error": ANYTHING}
 _KINDS = {
     **_PLAN_KINDS,
     "operation": TEXT,
@@ -64,6 +69,8 @@ class Fate:
     :param end: ``completed``, ``failed``, ``error``, ``never`` or any other status.
     :param outcome: what an answer shows at the end instead of what follows from ``end``: may hold
         ``result`` and ``error``; ``None`` there leaves the key out of the answer.
+    :param before_end: what GetTask shows between the last stage and the end, one after the other:
+        ``seconds``, ``status``, and ``result`` and ``error`` where there are any.
     :param failed_items: glob → reason: items that fail inside a completed task.
     :param visible_after: seconds during which GetTask does not know the task yet.
     :param url_lifetime: seconds for which the signed URL of a result is valid.
@@ -82,6 +89,7 @@ class Fate:
     running: float = 0.5
     end: str = "completed"
     outcome: dict[str, Any] = field(default_factory=dict)
+    before_end: list[dict[str, Any]] = field(default_factory=list)
     failed_items: dict[str, str] = field(default_factory=dict)
     visible_after: float = 0.0
     url_lifetime: float = DAY
@@ -101,7 +109,25 @@ class Fate:
     def plan(self, start: float, stages: Stages) -> list[Moment]:
         """The states of a task that begins at a time (Unix seconds)."""
         seconds = {"pending": self.pending, "waiting": self.waiting, "running": self.running}
-        return stages.plan(start, seconds, self.end)
+        moments = stages.plan(start, seconds, self.end)
+        if self.before_end:
+            time = moments.pop().time
+            for shown in self.before_end:
+                moments.append(Moment(time, shown["status"]))
+                time += shown["seconds"]
+            moments.append(Moment(time, stages.end(self.end)))
+        return moments
+
+    def shown_before_end(self, left: float) -> dict[str, Any]:
+        """What GetTask shows beside the status of a task that is not at its end.
+
+        :param left: seconds until the end.
+        """
+        for shown in reversed(self.before_end):
+            left -= shown["seconds"]
+            if left <= 0:
+                return {key: shown[key] for key in ("result", "error") if key in shown}
+        return {}
 
     def failures(self, items: Sequence[str]) -> dict[str, str]:
         """The items that fail inside the task, with the reasons."""
@@ -121,6 +147,12 @@ class Fate:
 
 def _fate(rule: dict[str, Any], defaults: dict[str, Any]) -> Fate:
     outcome = {key: rule[key] for key in ("result", "error") if key in rule}
+    for shown in rule.get("before_end", ()):
+        read_rule("state before the end", shown, _BEFORE_END_KINDS)
+        if not {"seconds", "status"} <= shown.keys():
+            raise BadRule(f"a state before the end needs seconds and a status, unlike {shown!r}")
+    if rule.get("before_end") and rule.get("end") == "never":
+        raise BadRule("a fate that never ends has nothing before its end")
     others = {key: value for key, value in rule.items() if key not in ("result", "error", "stream_task_id")}
     return Fate(**{**defaults, **others, "outcome": outcome})
 

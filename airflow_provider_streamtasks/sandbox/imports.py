@@ -86,9 +86,9 @@ class ImportV1(Job):
     size: int
 
     def as_stream_shows_it(self, now: float) -> dict[str, Any]:
-        """Stream's ``ImportTask``."""
+        """Stream's ``ImportTask``. A ``result`` appears only where the fate gives one."""
         past = self.timeline.past(now)
-        return {
+        body = {
             "id": self.id,
             "mode": self.mode,
             "path": self.items[0],
@@ -105,6 +105,8 @@ class ImportV1(Job):
             "created_at": nanoseconds(self.created),
             "updated_at": nanoseconds(past[-1].time),
         }
+        result = self.fate.outcome.get("result")
+        return {**body, "result": result} if result is not None and self.finished(now) else body
 
 
 @dataclass(kw_only=True, slots=True)

@@ -76,11 +76,12 @@ class StreamTask(Job):
             "created_at": nanoseconds(self.created),
             "updated_at": nanoseconds(updated),
         }
-        if self.finished(now):
-            if (result := self._result(now)) is not None:
-                body["result"] = result
-            if (error := self.fate.error()) is not None:
-                body["error"] = error
+        if not self.finished(now):
+            return {**body, **self.fate.shown_before_end(self.timeline.moments[-1].time - now)}
+        if (result := self._result(now)) is not None:
+            body["result"] = result
+        if (error := self.fate.error()) is not None:
+            body["error"] = error
         return body
 
     def _result(self, now: float) -> Any:

@@ -44,6 +44,10 @@ TEXTS = Kind(
     "an object whose values are strings",
     lambda value: isinstance(value, dict) and all(isinstance(each, str) for each in value.values()),
 )
+OBJECTS = Kind(
+    "a list of objects",
+    lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+)
 ANYTHING = Kind("JSON", lambda value: True)
 
 

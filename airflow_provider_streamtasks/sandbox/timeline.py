@@ -51,6 +51,10 @@ class Stages:
     order: tuple[str, ...] = ("pending", "waiting", "running")
     ends: tuple[tuple[str, str], ...] = ()
 
+    def end(self, end: str) -> str:
+        """The name under which an end is shown."""
+        return dict(self.ends).get(end, end)
+
     def plan(self, start: float, seconds: dict[str, float], end: str) -> list[Moment]:
         """The moments of a task.
 
@@ -65,5 +69,5 @@ class Stages:
                 moments.append(Moment(time, getattr(self, stage)))
                 time += seconds[stage]
         if end != "never":
-            moments.append(Moment(time, dict(self.ends).get(end, end)))
+            moments.append(Moment(time, self.end(end)))
         return moments or [Moment(start, getattr(self, self.order[-1]))]

@@ -66,6 +66,31 @@ def test_result_and_error_can_be_given(raw: RawClient, rule: dict[str, Any], sho
     assert {key: task[key] for key in ("result", "error") if key in task} == shown
 
 
+def test_what_is_shown_before_the_end_can_be_given(raw: RawClient) -> None:
+    raw.sandbox.control.fate(
+        pending=0.1,
+        running=0,
+        before_end=[
+            {"seconds": 0.2, "status": "failed"},
+            {"seconds": 0.2, "status": "completed", "result": {"status": "started"}, "error": {}},
+        ],
+    )
+    stream_task_id = raw.delete_channels().json["task_id"]
+    seen: list[dict[str, Any]] = []
+    while not seen or "messaging:a" not in (seen[-1].get("result") or {}):
+        task = raw.get_task(stream_task_id).json
+        shown = {key: task[key] for key in ("status", "result", "error") if key in task}
+        if shown not in seen[-1:]:
+            seen.append(shown)
+        time.sleep(0.02)
+    assert seen == [
+        {"status": "pending"},
+        {"status": "failed"},
+        {"status": "completed", "result": {"status": "started"}, "error": {}},
+        {"status": "completed", "result": {"messaging:a": {"status": "ok"}}},
+    ]
+
+
 def test_items_can_fail_inside_a_completed_task(raw: RawClient) -> None:
     raw.sandbox.control.fate(**NOW, failed_items={"*:broken-*": "shard lost"})
     task = raw.get_task(raw.delete_channels("messaging:a", "messaging:broken-1").json["task_id"]).json
@@ -184,6 +209,10 @@ class TestWhichFate:
         ({"pending": -1}, "'pending' of a fate must be a number of seconds"),
         ({"pending": True}, "'pending' of a fate must be a number of seconds"),
         ({"error": {"type": 1}}, "'error' of a fate must be an object whose values are strings, or null"),
+        ({"before_end": {}}, "'before_end' of a fate must be a list of objects"),
+        ({"before_end": [{"seconds": 1}]}, "needs seconds and a status"),
+        ({"before_end": [{"seconds": 0, "status": "failed"}]}, "a number of seconds above 0"),
+        ({"before_end": [{"seconds": 1, "status": "failed"}], "end": "never"}, "never ends"),
         ({"times": 1.5}, "'times' of a fate must be a whole number"),
         ({"operation": "DeleteChanels"}, "there is no operation 'DeleteChanels' here"),
         ({"operation": "GetTask"}, "there is no operation 'GetTask' here"),
