@@ -47,7 +47,7 @@ _BATCH_FIELDS: dict[str, tuple[type, ...]] = {
     "finished_at": (str, int, float),
 }
 _ID = re.compile(r"[^\s:/]+:[^\s:/]+")
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)\?([^\s\"'<>]+)", re.IGNORECASE)
 
 
 def own_status(result: Any) -> str:
@@ -118,6 +118,11 @@ def said(value: Any) -> str:
 def without_queries(text: str) -> str:
     """Return a text with the query cut off each URL in it: it may be a signature."""
     return _QUERY.sub(r"\1", text)
+
+
+def queries(text: str) -> list[str]:
+    """Return the query of each URL in a text."""
+    return [match[2] for match in _QUERY.finditer(text)]
 
 
 def _why_failed(verdict: Any) -> str | None:

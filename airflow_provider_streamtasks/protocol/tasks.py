@@ -211,7 +211,7 @@ def without_signature(result: Any) -> Any:
     The query holds the signature, and with it the right to download the file. What is left still names it.
     """
     if isinstance(result, str):
-        return result.partition("?")[0] if signature(result) else result
+        return result.partition("?")[0] if signature(result) else results.without_queries(result)
     if isinstance(result, Mapping):
         return {key: without_signature(value) for key, value in result.items()}
     if isinstance(result, list):
@@ -221,8 +221,9 @@ def without_signature(result: Any) -> Any:
 
 def signatures(result: Any) -> Iterable[str]:
     """Yield the query string of every URL in a result."""
-    if isinstance(result, str) and (query := signature(result)):
-        yield query
+    if isinstance(result, str):
+        query = signature(result)
+        yield from [query] if query else results.queries(result)
     elif isinstance(result, Mapping):
         for value in result.values():
             yield from signatures(value)

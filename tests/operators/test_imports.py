@@ -21,6 +21,15 @@ from tests.conftest import Logs
 
 WAYS = {"on-the-worker": False, "deferred": True}
 QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4  # as the sandbox numbers them
+REPORT: dict[str, Any] = {
+    "Stats": {"users": 3},
+    "Errors": [
+        "validation error: user.id required",
+        {"line": 7, "error": "reference error: see https://stream.example/x?Signature=abc"},
+        *(f"validation error: {number}" for number in (2, 3, 4)),
+    ],
+}
+"""As stream-cli shows what it finds; of Stream's own report, no schema is public."""
 SETTINGS = {"path": "s3://bucket/import.json", "mode": "upsert"}
 
 
@@ -101,6 +110,30 @@ class TestFirstGeneration:
         with pytest.raises(StreamTaskException, match="analyze_failed") as caught:
             Run().execute(lambda: first(str(file), **waiting))
         assert caught.value.error_type == "import_failed"
+
+    def test_a_failed_import_says_what_stream_found_in_the_file(
+        self, file: Path, waiting: dict[str, Any], control: SandboxControl, logs: Logs
+    ) -> None:
+        control.fate(operation="CreateImport", pending=0, running=0, end="failed", result=REPORT)
+        run = Run()
+        with pytest.raises(StreamTaskException) as caught:
+            run.execute(lambda: first(str(file), **waiting))
+        assert caught.value.description == (
+            "the import ended as analyze_failed: validation error: user.id required; "
+            '{"line": 7, "error": "reference error: see https://stream.example/x"}; '
+            "validation error: 2 and 2 more"
+        )
+        ((import_id, report),) = run.xcoms["validation_report"].items()
+        assert [import_id] == run.xcoms["task_ids"]
+        assert report == {
+            **REPORT,
+            "Errors": [
+                REPORT["Errors"][0],
+                {"line": 7, "error": "reference error: see https://stream.example/x"},
+                *REPORT["Errors"][2:],
+            ],
+        }
+        assert "Signature" not in logs.text
 
     def test_the_log_says_that_a_person_is_waited_for(
         self, file: Path, waiting: dict[str, Any], control: SandboxControl, logs: Logs
@@ -199,12 +232,28 @@ class TestSensor:
     ) -> None:
         control.fate(pending=0, running=0, end="failed")
         import_id = Run().execute(second)
+        run = Run()
         with pytest.raises(StreamTaskFailed, match="the import ended as 3"):
-            Run().execute(
+            run.execute(
                 lambda: StreamImportSensor(
                     task_id="wait", import_id=import_id, completed_states=[2], failed_states=[3]
                 )
             )
+        assert run.xcoms == {}
+
+    def test_a_failed_import_of_the_second_generation_has_a_report_too(
+        self, connection: None, control: SandboxControl
+    ) -> None:
+        control.fate(pending=0, running=0, end="failed", result={"description": "no such bucket"})
+        import_id = Run().execute(second)
+        run = Run()
+        with pytest.raises(StreamTaskFailed, match="the import ended as 3: no such bucket"):
+            run.execute(
+                lambda: StreamImportSensor(
+                    task_id="wait", import_id=import_id, completed_states=[2], failed_states=[3]
+                )
+            )
+        assert run.xcoms == {"validation_report": {import_id: {"description": "no such bucket"}}}
 
     @pytest.mark.parametrize("import_id", [None, "", ["a", 5], "['a', 'b']"])
     def test_what_is_no_id_is_refused(self, import_id: Any) -> None:

@@ -23,6 +23,7 @@ from airflow_provider_streamtasks.operators.chat import (
 )
 from airflow_provider_streamtasks.operators.ledger import CHUNK
 from airflow_provider_streamtasks.operators.users import StreamExportUsersOperator
+from airflow_provider_streamtasks.protocol import polling
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run, TaskStateStore
 from tests.conftest import Logs, SetConnection, StartTask
@@ -231,6 +232,64 @@ def test_a_retry_submits_only_the_items_that_failed_inside(
         execute(run, **arguments)
     assert len(execute(run, **arguments)) == 3
     assert sent(control) == [*BATCHES, [CIDS[150], CIDS[159]]]
+
+
+OK, GONE = {"status": "ok"}, {"status": "error", "error": "gone"}
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        (dict.fromkeys(CIDS[100:200], OK) | {CIDS[150]: GONE}, [CIDS[150]]),
+        ({CIDS[150]: GONE}, BATCHES[1]),
+        (dict.fromkeys(CIDS[100:200], OK), BATCHES[1]),
+    ],
+    ids=["every item is told of", "the others may not be done", "it does not say what failed"],
+)
+def test_a_retry_submits_of_a_failed_stream_task_what_may_not_be_done(
+    told: dict[str, Any], again: list[str], deferrable: bool, run: Run, control: SandboxControl
+) -> None:
+    control.fate(pending=0, running=0)
+    control.fate(pending=0, running=0, item=CIDS[150], end="failed", result=told, times=1)
+    with pytest.raises(StreamTaskException):
+        execute(run, **WAIT, deferrable=deferrable)
+    execute(run, **WAIT, deferrable=deferrable)
+    assert sent(control) == [*BATCHES, again]
+
+
+RATE_LIMITED = {"pending": 0, "running": 0, "end": "failed", "error": None, "times": 1}
+
+
+def test_a_retry_submits_what_failed_of_streams_own_rate_limit_after_a_pause(
+    run: Run, control: SandboxControl, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WINDOW", 1.5)
+    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.1)
+    control.fate(pending=0, running=0)
+    control.fate(**RATE_LIMITED, item=CIDS[150], result={"description": "rate limit exceeded"})
+    with pytest.raises(StreamTaskException, match="rate limit exceeded"):
+        execute(run, **WAIT)
+    failed_at = time.time()
+    execute(run, **WAIT)
+    assert sent(control) == [*BATCHES, BATCHES[1]]
+    assert control.journal("DeleteChannels")[-1]["time"] >= failed_at + 1.4
+    assert "Stream's own rate limit failed batch 2 of 3; pausing for 1." in logs.text
+
+
+def test_a_long_pause_after_streams_own_rate_limit_holds_no_worker(
+    run: Run, control: SandboxControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "WINDOW", 2.0)
+    monkeypatch.setattr(base, "HELD_PAUSE", 0.2)
+    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.1)
+    control.fate(pending=0, running=0)
+    control.fate(**RATE_LIMITED, result={"description": "rate limit exceeded"})
+    with pytest.raises(StreamTaskException, match="rate limit exceeded"):
+        execute(run, **WAIT)
+    execute(run, **WAIT)
+    assert [type(deferral.trigger) for deferral in run.deferrals] == [DateTimeTrigger]
+    assert sent(control) == [*BATCHES, BATCHES[0]]
 
 
 def test_a_retry_submits_only_the_items_that_failed_at_once(run: Run, control: SandboxControl) -> None:

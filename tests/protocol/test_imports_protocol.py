@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
-from airflow_provider_streamtasks.protocol.imports import Import
+from airflow_provider_streamtasks.protocol.imports import MOST, Import, in_short
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests.fuzzing import fuzz
 from tests.json_values import anything, documents
@@ -54,6 +54,39 @@ def test_states_of_the_second_generation_mean_what_the_user_says(state: int, sta
 def test_an_answer_without_a_state_is_an_error(kind: Import, body: Any) -> None:
     with pytest.raises(StreamApiException, match="no state of an import"):
         kind.read("id", answer(body), 0)
+
+
+@pytest.mark.parametrize(
+    ("report", "short"),
+    [
+        (None, ""),
+        ({}, ""),
+        ("", ""),
+        ([], ""),
+        ("line 7 is no JSON", "line 7 is no JSON"),
+        ({"errors": ["a", "b"]}, "a; b"),
+        ({"Errors": ["a", "b", "c", "d", "e"]}, "a; b; c and 2 more"),
+        ({"errors": "line 7 is no JSON"}, "line 7 is no JSON"),
+        ({"errors": None, "description": "the file is empty"}, "the file is empty"),
+        ({"errors": [{"line": 7}]}, '{"line": 7}'),
+        ({"stats": {"users": 1}}, '{"stats": {"users": 1}}'),
+        (["a", "b"], "a; b"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("see https://x.example/y?Signature=z", "see https://x.example/y"),
+        (5, "5"),
+    ],
+)
+def test_a_report_has_a_short_form(report: Any, short: str) -> None:
+    assert in_short(report) == short
+    task = FIRST.read("id", answer({"import_task": {"state": "analyze_failed", "result": report}}), 0)
+    assert task.report == report
+    assert task.failure.description == "the import ended as analyze_failed" + (f": {short}" if short else "")
+    assert not task.may_pass
+
+
+@fuzz(anything | documents)
+def test_whatever_a_report_is_it_has_a_short_form(report: Any) -> None:
+    assert len(in_short(report)) < 3 * MOST + 200
 
 
 @fuzz(st.sampled_from([FIRST, SECOND]), documents | anything)

@@ -149,6 +149,11 @@ def test_timestamps_are_nanoseconds_or_rfc_3339(value: Any, seconds: float | Non
         ("https://x/y#a?b", "https://x/y#a?b", []),
         (URL, URL, []),
         ("why? because", "why? because", []),
+        (
+            f"see {SIGNED}, and {SIGNED}",
+            f"see {URL} and {URL}",
+            ["Expires=1&Signature=abc%2Fdef,", "Expires=1&Signature=abc%2Fdef"],
+        ),
         ("mailto:a@b?subject=c", "mailto:a@b?subject=c", []),
         ({"ok": True, "none": None, "number": 1.5}, {"ok": True, "none": None, "number": 1.5}, []),
         (None, None, []),

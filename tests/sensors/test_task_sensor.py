@@ -17,6 +17,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
 )
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
+from airflow_provider_streamtasks.protocol import polling
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
@@ -93,6 +94,76 @@ def test_items_that_failed_inside_are_a_failure_if_asked_for(
     assert raised.value.error_type == "partial_failure"
     assert raised.value.failed_items == {"messaging:a": "gone"}
     assert run.xcoms == {"failed_items": {"messaging:a": "gone"}}
+
+
+def test_what_failed_inside_a_failed_stream_task_is_an_xcom_too(
+    start_task: StartTask, run: Run, mode: dict[str, Any]
+) -> None:
+    result = {"messaging:a": {"status": "error", "error": "gone"}, "messaging:b": {"status": "ok"}}
+    with pytest.raises(StreamTaskFailed, match=r"failed: 1 item failed: messaging:a \(gone\)$") as raised:
+        execute(run, start_task(end="failed", error=None, result=result), **mode)
+    assert raised.value.failed_items == {"messaging:a": "gone"}
+    assert run.xcoms == {"failed_items": {"messaging:a": "gone"}}
+
+
+def test_what_failed_inside_is_no_xcom_where_none_is_wanted(
+    start_task: StartTask, run: Run, mode: dict[str, Any]
+) -> None:
+    result = {"messaging:a": {"status": "error", "error": "gone"}}
+    with pytest.raises(StreamTaskFailed):
+        execute(run, start_task(end="failed", result=result), do_xcom_push=False, **mode)
+    assert run.xcoms == {}
+
+
+BEFORE = {
+    "failed without a reason": {"status": "failed"},
+    "failed of a rate limit": {"status": "failed", "result": {"description": "rate limit exceeded"}},
+    "failed inside without a reason": {"status": "completed", "result": {"status": "failed"}},
+    "started inside": {"status": "completed", "result": {"status": "started"}},
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_what_is_not_the_last_word_is_waited_out(
+    before: dict[str, Any], start_task: StartTask, run: Run, mode: dict[str, Any]
+) -> None:
+    task_id = start_task(before_end=[{"seconds": 1.0, **before}])
+    assert execute(run, task_id, **mode) == {"messaging:a": {"status": "ok"}}
+    assert run.xcoms == {"return_value": {"messaging:a": {"status": "ok"}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"end": "failed", "error": None}, "Stream gives no reason"),
+        ({"end": "failed", "error": {"type": "rate_limit", "description": ""}}, "rate_limit: "),
+        ({"end": "failed", "result": {"error": "Too many requests"}, "error": None}, "Too many requests"),
+        ({"result": {"status": "failed"}}, "channel_batch_update: Stream gives no reason"),
+    ],
+)
+def test_a_failure_that_may_pass_is_confirmed_by_two_more_looks(
+    answer: dict[str, Any],
+    why: str,
+    start_task: StartTask,
+    run: Run,
+    mode: dict[str, Any],
+    control: SandboxControl,
+    logs: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.3)
+    with pytest.raises(StreamTaskFailed, match=why):
+        execute(run, start_task(**answer), **mode)
+    # A worker that takes over from the triggerer looks once more.
+    assert len(control.journal("GetTask")) == 3 + len(run.deferrals)
+    assert logs.text.count("That may pass") == 1
+
+
+def test_a_failure_that_may_pass_is_a_failure_at_the_deadline(
+    start_task: StartTask, run: Run, mode: dict[str, Any]
+) -> None:
+    with pytest.raises(StreamTaskFailed, match="Stream gives no reason"):
+        execute(run, start_task(end="failed", error=None), timeout=0.5, **mode)
 
 
 @pytest.mark.parametrize("end", ["failed", "error"])
