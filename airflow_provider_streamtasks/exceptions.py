@@ -198,16 +198,17 @@ class StreamTaskTimeout(StreamTransportException):
 
 class StreamTaskException(StreamException):
     """
-    Stream says that a Stream task failed, or that items inside it did.
+    Stream says that a Stream task failed, or the work of a completed one, or items inside it.
 
     :param task_id: the Stream task; the first one where several failed
     :param error_type: Stream's type of the error; ``unknown`` where Stream gave none,
-        ``partial_failure`` where the Stream task completed but items inside it failed
-    :param description: Stream's description
+        ``channel_batch_update`` where the Stream task completed but its result says that the work failed,
+        ``partial_failure`` where the work completed but items inside it failed, ``import_failed``
+    :param description: Stream's reason, wherever it stands; an empty string where there is none
     :param stack_trace: Stream's stack trace, or an empty string
     :param version: the version of Stream's backend, or an empty string
     :param task_ids: every Stream task of this wait that failed
-    :param failed_items: item -> reason, where Stream names the items
+    :param failed_items: item -> reason, where Stream names what failed inside
     :param created_at: when Stream created the Stream task, as Unix time in seconds; ``None`` where not known
     """
 

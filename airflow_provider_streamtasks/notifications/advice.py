@@ -47,6 +47,8 @@ def _(error: StreamTaskException, submits: bool) -> str:
             "submit those again when the reasons are gone."
         )
     again = "Clear this Airflow task" if submits else "Clear the Airflow task that submitted it"
+    if error.error_type == "import_failed":
+        return f"Correct the file as the XCom validation_report says, if there is one. {again} afterwards."
     return (
         f"A failed Stream task stays failed. {again} to submit it anew, or ask Stream's support about its id."
     )

@@ -96,9 +96,9 @@ class StreamTask:
 
     @property
     def rate_limited(self) -> bool:
-        """Whether the work failed because Stream, inside itself, kept to a rate limit."""
-        failure = self.failure
-        return self.failed and any(map(_RATE_LIMIT.search, (failure.type, failure.description)))
+        """Whether a rate limit that Stream keeps to inside itself made the work fail, or items in it."""
+        reasons = [*self.failed_items.values(), *(self._reason if self.failed else ())]
+        return any(map(_RATE_LIMIT.search, reasons))
 
     @property
     def may_pass(self) -> bool:
@@ -107,9 +107,10 @@ class StreamTask:
 
         Three of Stream's own suites take such an answer for passing, and ask on.
         """
-        failure = self.failure
-        named = failure.description or failure.type not in (UNKNOWN, CHANNEL_BATCH_UPDATE)
-        return self.failed and (not named or self.rate_limited)
+        if not self.failed:
+            return False
+        reason = self._reason
+        return not reason or any(map(_RATE_LIMIT.search, reason))
 
     @property
     def remark(self) -> str | None:
@@ -128,6 +129,12 @@ class StreamTask:
     @property
     def _own_status(self) -> str:
         return results.own_status(self.result)
+
+    @property
+    def _reason(self) -> list[str]:
+        failure = self.failure
+        known = [] if failure.type in (UNKNOWN, CHANNEL_BATCH_UPDATE) else [failure.type]
+        return [*known, *([failure.description] if failure.description else [])]
 
 
 class Pollable(Protocol):

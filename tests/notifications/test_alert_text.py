@@ -23,6 +23,7 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
     StreamExportChannelsOperator,
 )
+from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
@@ -136,6 +137,62 @@ def test_what_was_not_done_for_some_items_names_them_and_why(
     assert what.endswith("partial_failure: 1 item failed: messaging:b (the channel is frozen)")
     assert which.startswith("failed items messaging:b; Stream task ")
     assert "The XCom failed_items" in to_do
+
+
+BATCH_UPDATE = {"operation": "hide", "status": "failed", "failed_channels": [{"reason": "too busy"}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "items"),
+    [
+        ({"end": "failed", "error": None, "result": {"description": "full"}}, "failed: full", ""),
+        ({"end": "failed", "error": {}, "result": {"reason": "full"}}, "failed: full", ""),
+        (
+            {"result": BATCH_UPDATE},
+            "ended with channel_batch_update: 1 item failed: too busy (Stream does not name the channels)",
+            "failed items too busy; ",
+        ),
+        (
+            {"result": {**BATCH_UPDATE, "description": "no such team"}},
+            "ended with channel_batch_update: no such team",
+            "failed items too busy; ",
+        ),
+        (
+            {"end": "failed", "error": None, "result": {"messaging:a": {"error": "frozen"}}},
+            "failed: 1 item failed: messaging:a (frozen)",
+            "failed items messaging:a; ",
+        ),
+    ],
+)
+def test_the_reason_is_told_wherever_stream_puts_it(
+    answer: dict[str, Any], told: str, items: str, start_task: StartTask, fail: Fail
+) -> None:
+    what, which, *_ = lines(fail(sensor(start_task(**answer))))
+    assert what.endswith(f"a Stream task {told}")
+    assert which.startswith(items)
+
+
+def test_a_failed_import_says_what_is_wrong_with_the_file(
+    connection: None, control: SandboxControl, fail: Fail
+) -> None:
+    control.fate(pending=0, running=0, end="failed", result={"Errors": ["user.id required"] * 4})
+    import_v2 = StreamImportV2Operator(
+        task_id="import",
+        product="chat",
+        settings={"path": "x.json"},
+        wait_for_completion=True,
+        completed_states=[2],
+        failed_states=[3],
+    )
+    what, _, _, to_do, _ = lines(fail(import_v2))
+    assert what.endswith(
+        "CreateImportV2Task ended with import_failed: the import ended as 3: user.id required; "
+        "user.id required; user.id required and 1 more"
+    )
+    assert to_do == (
+        "Correct the file as the XCom validation_report says, if there is one. Clear this Airflow task "
+        "afterwards."
+    )
 
 
 def test_a_refused_secret_says_to_check_it(set_connection: Any, fail: Fail) -> None:

@@ -167,7 +167,8 @@ def test_where_not_every_failed_item_is_named_the_whole_batch_is_sent_again(
         (StreamTask("t1", "failed", {"description": "Rate limit exceeded"}), 99.0),
         (StreamTask("t1", "completed", {"status": "failed", "description": "too many requests"}), 99.0),
         (StreamTask("t1", "failed", {"description": "full"}), 0.0),
-        (StreamTask("t1", "completed", {"a:4": {"status": "error", "error": "rate limit"}}), 0.0),
+        (StreamTask("t1", "completed", {"a:4": {"status": "error", "error": "rate limit"}}), 99.0),
+        (StreamTask("t1", "completed", {"a:4": {"status": "error", "error": "gone"}}), 0.0),
     ],
 )
 def test_what_failed_of_streams_own_rate_limit_is_sent_again_after_a_pause(

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -24,7 +27,10 @@ from airflow_provider_streamtasks.protocol.polling import (
     partial_failure,
     timed_out,
 )
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, read_task
+from airflow_provider_streamtasks.protocol.wire import Response
+from tests import json_values
+from tests.fuzzing import fuzz
 
 START = 1_800_000_000.0
 HOURS = WaitTerms(timeout=10 * 3600.0)
@@ -248,6 +254,61 @@ def test_the_status_inside_the_result_of_a_batch_update_decides(
     assert wait.outcome is outcome
     assert told == (f"Stream task a {note}" if note else None)
     assert seen(wait, task, 2) is None
+
+
+planted = st.sampled_from(
+    [
+        {"status": "failed", "operation": "hide"},
+        {"status": "error", "failed_channels": []},
+        {"status": "started", "task_id": "t"},
+        {"status": "thawing", "success_channels_count": 0},
+        {"status": "failed"},
+        {"status": "running"},
+        {"status": {"status": "failed"}},
+        {"status": {"error": "gone"}},
+        {"failed_channels": [{"reason": "busy", "cids": None}]},
+        {"failed_channels": {"status": "not_found"}},
+        {"messaging:a": None},
+        {"messaging:a": {}},
+        {"messaging:a": "not_found"},
+        {"joe": {"status": "ok", "error": "gone"}},
+        {"joe": {"status": None}},
+        {"joe": "failed"},
+    ]
+)
+
+
+@fuzz(
+    st.sampled_from(["completed", "COMPLETED", "ok"]),
+    json_values.documents | json_values.objects(),
+    planted,
+    st.sampled_from([None, {"type": "storage"}]),
+    st.sampled_from([0.0, 5.0, 7.0]),
+)
+def test_no_shape_of_a_result_makes_a_failure_look_like_success(
+    status: str, result: dict[str, Any], failure: dict[str, Any], error: Any, after: float
+) -> None:
+    body = {"status": status, "result": {**result, **failure}, "error": error}
+    task = read_task("a", Response(200, {}, json.dumps(body).encode()), START)
+    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait.observe("a", task, START + after)
+    assert wait.outcome is not Outcome.COMPLETED or task.failed_items
+
+
+@fuzz(
+    st.sampled_from(["failed", "error", "running", "thawing", "Failed"]),
+    json_values.anything | json_values.documents,
+    json_values.anything,
+    st.sampled_from([0.0, 5.0, 7.0]),
+)
+def test_no_result_makes_a_success_of_what_is_not_completed(
+    status: str, result: Any, error: Any, after: float
+) -> None:
+    body = {"status": status, "result": result, "error": error}
+    task = read_task("a", Response(200, {}, json.dumps(body).encode()), START)
+    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait.observe("a", task, START + after)
+    assert wait.outcome is not Outcome.COMPLETED
 
 
 def test_what_is_not_finished_inside_times_out_at_the_deadline() -> None:

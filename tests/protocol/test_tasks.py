@@ -68,6 +68,80 @@ def test_the_status_says_where_a_stream_task_stands(status: str, completed: bool
     assert task.finished is (completed or failed)
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"status": "ok"}, "completed"),
+        ({"status": "OK"}, "completed"),
+        ({"status": "completed", "result": {"status": "ok"}}, "completed"),
+        ({"status": "completed", "result": {"status": {"status": "failed"}}}, "completed"),
+        ({"status": "completed", "result": {"status": "failed"}}, "failed"),
+        ({"status": "ok", "result": {"status": "error"}}, "failed"),
+        ({"status": "completed", "result": {"status": "started"}}, "open"),
+        ({"status": "completed", "result": {"status": "thawing"}}, "open"),
+        ({"status": "running", "result": {"status": "completed"}}, "open"),
+        ({"status": "failed", "result": {"status": "completed"}}, "failed"),
+    ],
+)
+def test_the_result_has_a_say_in_how_completed_work_ended(body: dict[str, Any], status: str) -> None:
+    task = read(**body)
+    assert (task.completed, task.failed) == (status == "completed", status == "failed")
+    assert task.finished is (status != "open")
+
+
+STORAGE = {"type": "storage"}
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        ({"error": {**STORAGE, "description": "full"}, "result": {"error": "x"}}, ("storage", "full")),
+        ({"error": STORAGE, "result": {"description": "full"}}, ("storage", "full")),
+        ({"error": {**STORAGE, "description": " "}, "result": {"reason": "full"}}, ("storage", "full")),
+        ({"error": {"message": "full"}}, ("unknown", "full")),
+        ({"error": None, "result": {"error": "full"}}, ("unknown", "full")),
+        ({"error": {}, "result": {"joe": {"error": "gone"}}}, ("unknown", "1 item failed: joe (gone)")),
+        ({"error": "", "result": "full"}, ("unknown", "full")),
+        ({"error": f"see {SIGNED}"}, ("unknown", f"see {URL}")),
+        ({}, ("unknown", "")),
+        ({"status": "completed", "result": {"status": "failed"}}, ("channel_batch_update", "")),
+    ],
+)
+def test_why_work_failed_is_what_stream_says_wherever_it_says_so(
+    body: dict[str, Any], failure: tuple[str, str]
+) -> None:
+    why = read(**{"status": "failed", **body}).failure
+    assert (why.type, why.description) == failure
+
+
+def test_a_stack_trace_shows_no_signature() -> None:
+    assert read(status="failed", error={"stacktrace": f"at {SIGNED}"}).failure.stack_trace == f"at {URL}"
+
+
+@pytest.mark.parametrize(
+    ("body", "may_pass"),
+    [
+        ({"status": "failed"}, True),
+        ({"status": "error", "error": {}, "result": {}}, True),
+        ({"status": "failed", "error": {"type": "unknown", "description": " "}}, True),
+        ({"status": "failed", "result": {"description": "Rate limit exceeded"}}, True),
+        ({"status": "failed", "result": {"description": "rate-limited"}}, True),
+        ({"status": "failed", "error": {"type": "rate_limit"}}, True),
+        ({"status": "failed", "error": {"description": "Too Many Requests"}}, True),
+        ({"status": "completed", "result": {"status": "failed"}}, True),
+        ({"status": "failed", "error": STORAGE}, False),
+        ({"status": "failed", "error": {"description": "full"}}, False),
+        ({"status": "failed", "result": {"description": "full"}}, False),
+        ({"status": "failed", "result": {"joe": {"error": "gone"}}}, False),
+        ({"status": "completed", "result": {"status": "failed", "description": "full"}}, False),
+        ({"status": "completed", "result": {"description": "rate limit"}}, False),
+        ({"status": "running"}, False),
+    ],
+)
+def test_a_failure_without_a_reason_or_of_a_rate_limit_may_pass(body: dict[str, Any], may_pass: bool) -> None:
+    assert read(**body).may_pass is may_pass
+
+
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": ""}, {"status": 5}, {"status": ["ok"]}])
 def test_an_answer_without_a_status_is_an_error_that_passes(body: dict[str, Any]) -> None:
     with pytest.raises(StreamApiException, match="the answer has no status") as raised:
