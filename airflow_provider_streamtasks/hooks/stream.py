@@ -273,7 +273,8 @@ class StreamHook(StreamTransfer):
         :param task_id: the Stream task
         :param poll_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
         :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). 0 looks once.
-        :raises StreamTaskException: if Stream says that it failed
+        :raises StreamTaskException: if Stream says that it failed, or that its work did. A failure without a
+            reason, or of a rate limit inside Stream, is confirmed by two more looks over ten seconds.
         :raises StreamTaskTimeout: if it is not finished in time. Stream goes on with it.
         :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
         :raises StreamException: after five minutes of nothing but errors

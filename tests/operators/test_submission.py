@@ -16,6 +16,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.operators import base
 from airflow_provider_streamtasks.operators.base import StreamSubmissionFailed
 from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
@@ -277,11 +278,11 @@ def test_a_retry_submits_what_failed_of_streams_own_rate_limit_after_a_pause(
     assert "Stream's own rate limit failed batch 2 of 3; pausing for 1." in logs.text
 
 
+@pytest.mark.usefixtures("long_pauses_leave")
 def test_a_long_pause_after_streams_own_rate_limit_holds_no_worker(
     run: Run, control: SandboxControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "WINDOW", 2.0)
-    monkeypatch.setattr(base, "HELD_PAUSE", 0.2)
     monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.1)
     control.fate(pending=0, running=0)
     control.fate(**RATE_LIMITED, result={"description": "rate limit exceeded"})
