@@ -15,7 +15,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import ERRORS_ONLY_LIMIT, Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.polling import (
+    ERRORS_ONLY_LIMIT,
+    Ended,
+    Outcome,
+    Wait,
+    WaitTerms,
+    in_words,
+)
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 
 BACKSTOP = 15.0
@@ -119,8 +126,8 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     Return how the Stream tasks stand of which a trigger's event tells.
 
     They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
-    waited out like one during the wait. What Stream says now counts: should one not be finished any more, it
-    is waited for on, up to the same deadline.
+    waited out like one during the wait. What Stream says now counts: should one not be finished any more, or
+    seem to have failed only now, it is waited for on, up to the same deadline.
 
     :param event: what :class:`StreamTaskTrigger` fired
     :param pollable: what they are, where they are not Stream tasks proper
@@ -130,13 +137,12 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
         raise StreamException.from_dict(event["error"])
     awaited = [task_id for task_id in event["stream_task_ids"] if task_id not in event["open"]]
     tasks = [hook.get_task(task_id, pollable, patience=ERRORS_ONLY_LIMIT) for task_id in awaited]
-    still_open = [task.task_id for task in tasks if not task.finished]
-    again = Wait(still_open, WaitTerms(**event["terms"]), event["started_at"])
+    confirmed = event["outcome"] == Outcome.FAILED.value
+    seen = {task.task_id: task for task in tasks if task.finished and (confirmed or not task.may_pass)}
+    unclear = [task_id for task_id in awaited if task_id not in seen]
+    again = Wait(unclear, WaitTerms(**event["terms"]), event["started_at"])
     hook.carry_out(again, pollable)
     ended = again.ended()
-    finished = {task.task_id: task for task in [*tasks, *ended.finished] if task.finished}
-    return Ended(
-        [finished[task_id] for task_id in awaited if task_id in finished],
-        [*event["open"], *ended.open_task_ids],
-        again.terms.timeout,
-    )
+    seen |= {task.task_id: task for task in ended.finished}
+    finished = [seen[task_id] for task_id in awaited if task_id in seen]
+    return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout)

@@ -220,6 +220,15 @@ async def test_what_is_running_again_when_the_worker_looks_is_waited_for_on(
     assert len(control.journal("GetTask")) > 2
 
 
+async def test_what_seems_to_have_failed_only_when_the_worker_looks_is_looked_at_again(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    task_id = start_task()
+    payload = await event(trigger(task_id, timeout=60.0))
+    control.fate(stream_task_id=task_id, before_end=[{"seconds": 1, "status": "failed"}])
+    assert [task.status for task in read(payload)] == ["completed"]
+
+
 async def test_what_is_running_again_when_the_worker_looks_is_waited_for_to_the_same_deadline(
     start_task: StartTask, control: SandboxControl
 ) -> None:
