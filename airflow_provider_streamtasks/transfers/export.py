@@ -141,7 +141,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         if isinstance(given, ObjectStoragePath) and not conn_id:
             folder = given
         else:
-            folder = ObjectStoragePath(check_text("destination", str(given)), conn_id=conn_id or None)
+            # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
+            named = {"conn_id": conn_id} if conn_id else {}
+            folder = ObjectStoragePath(check_text("destination", str(given)), **named)
         if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
             raise ValueError(
                 f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"

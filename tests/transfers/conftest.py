@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,16 @@ def export(start_task: StartTask, host: StorageHost) -> Export:
     return export
 
 
-class OutletEvents(dict[Any, Any]):
+class OutletEvents:
     """The asset events of an Airflow task, as Airflow gives them to operators."""
 
-    def __missing__(self, outlet: Any) -> Any:
+    @cached_property
+    def _accessors(self) -> Any:
         from airflow.sdk.execution_time.context import OutletEventAccessors
 
-        self._accessors = getattr(self, "_accessors", None) or OutletEventAccessors()
+        return OutletEventAccessors()
+
+    def __getitem__(self, outlet: Any) -> Any:
         return self._accessors[outlet]
 
 
