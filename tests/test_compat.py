@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +48,12 @@ def test_a_triggerer_still_tells_a_trigger_when_its_wait_ends() -> None:
         "Airflow's triggerer no longer sets BaseTrigger.timeout_after. Until another way is found, the "
         "timeout of a wait that began in the triggerer begins anew when it moves to another triggerer."
     )
+
+
+@pytest.mark.parametrize("name", PRIVATE, ids=named)
+def test_the_documentation_has_it(name: Private) -> None:
+    page = Path(__file__).parents[1] / "docs" / "compatibility.rst"
+    assert name.place.replace(":", ".").rpartition(".")[2] in page.read_text()
 
 
 class Gone:
