@@ -27,3 +27,8 @@ try:
     from airflow.sdk import AsyncCallback as AsyncCallback
 except ImportError:  # before Airflow 3.2
     from airflow.sdk.definitions.deadline import AsyncCallback  # noqa: F401
+
+try:
+    from airflow.sdk import CronDataIntervalTimetable as CronDataIntervalTimetable
+except ImportError:  # before Airflow 3.2
+    from airflow.timetables.interval import CronDataIntervalTimetable  # noqa: F401

@@ -336,7 +336,7 @@ class TestShape:
     """What whoever copies a DAG relies on, and what its schedule promises."""
 
     def test_the_nightly_export_is_about_whole_days(self, dags: dict[str, Any]) -> None:
-        from airflow.sdk import CronDataIntervalTimetable
+        from tests.airflow_names import CronDataIntervalTimetable
 
         dag = dags["nightly_channel_export"]
         assert dag.schedule == CronDataIntervalTimetable("@daily", timezone="UTC")
