@@ -3,11 +3,13 @@ VENV   ?= .venv
 PINS   ?= constraints.txt
 JOBS   ?= 3
 PY     := $(VENV)/bin/python
+NODE   := $(and $(shell command -v node),$(shell command -v npm))
+SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit system docs bench chaos storm fuzz findings clean oldest newest system-more
+.PHONY: help demo test lint types unit conformance system docs bench chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +26,7 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
 	@$(PY) -m demo $(if $(KEEP),--keep)
 
-test: lint types unit system storm docs  ## Everything that CI checks
+test: lint types unit conformance system storm docs  ## Everything that CI checks
 
 lint: $(VENV)/.dev  ## Ruff
 	$(VENV)/bin/ruff check .
@@ -34,7 +36,15 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos'
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript'
+
+conformance: $(VENV)/.dev $(if $(NODE),$(SDKS)/node_modules/.installed)  ## Stream's JavaScript SDKs against the sandbox, where Node is
+	@$(if $(NODE),$(PY) -m pytest tests/conformance/test_javascript.py,echo "Left out: Stream's JavaScript SDKs, for want of node and npm.")
+
+$(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
+	@echo "Installing Stream's JavaScript SDKs into $(@D) ..."
+	@cd $(SDKS) && npm ci --silent
+	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system
@@ -75,8 +85,8 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos'
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript'
 	$(NEWEST)/bin/python -m pytest -m system
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

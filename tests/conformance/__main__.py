@@ -1,35 +1,43 @@
-"""``python -m tests.conformance`` writes the list of calls for the documentation."""
+"""``python -m tests.conformance`` writes the lists of calls for the documentation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.conformance.calls import TABLE, Call
+from tests.conformance.javascript_calls import JAVASCRIPT, PACKAGES
 
-PAGE = Path("docs/conformance_calls.inc")
+
+def pages() -> dict[Path, str]:
+    """The files that are printed from the tables, with what they must hold."""
+    return {
+        Path("docs/conformance_calls.inc"): _table(
+            (28, 44, 28), ("Operation", "``getstream``", "``stream-chat``"), _calls()
+        ),
+        Path("docs/conformance_javascript.inc"): _table(
+            (28, 40, 32), ("Operation", *(f"``{package}``" for package in PACKAGES.values())), _javascript()
+        ),
+    }
 
 
-def calls_as_rst() -> str:
-    """The calls of the table as a list table of reStructuredText, one row for each operation."""
-    head = [
+def _table(widths: Sequence[int], head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A list table of reStructuredText."""
+    lines = [
         ".. list-table::",
         "   :header-rows: 1",
-        "   :widths: 28 44 28",
+        f"   :widths: {' '.join(map(str, widths))}",
         "",
-        "   * - Operation",
-        "     - ``getstream``",
-        "     - ``stream-chat``",
     ]
-    return "\n".join([*head, *_rows()]) + "\n"
+    for row in (head, *rows):
+        lines += [f"   {'  -' if place else '* -'} {cell}".rstrip() for place, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
 
 
-def _rows() -> Iterator[str]:
+def _calls() -> Iterator[Sequence[str]]:
     # Variants of an operation are the same calls with other arguments.
     for row in (row for row in TABLE if not row.variant):
-        yield f"   * - {row.operation}"
-        for call in (row.getstream, row.stream_chat):
-            yield f"     -{' ' if call else ''}{_name(call)}"
+        yield row.operation, _name(row.getstream), _name(row.stream_chat)
 
 
 def _name(call: Call | None) -> str:
@@ -38,5 +46,18 @@ def _name(call: Call | None) -> str:
     return f"``channel(...).{call.method}``" if call.channel else f"``{call.method}``"
 
 
+def _javascript() -> Iterator[Sequence[str]]:
+    for row in (row for row in TABLE if not row.variant):
+        calls = [call for call in JAVASCRIPT if call.row.operation == row.operation]
+        yield (
+            row.operation,
+            *(
+                ", ".join(dict.fromkeys(f"``{call.name}``" for call in calls if call.sdk == sdk))
+                for sdk in PACKAGES
+            ),
+        )
+
+
 if __name__ == "__main__":
-    PAGE.write_text(calls_as_rst(), encoding="utf-8")
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")

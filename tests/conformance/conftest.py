@@ -12,6 +12,10 @@ from getstream.models import ImportV2TaskSettings, UpsertExternalStorageGCSReque
 from airflow_provider_streamtasks.sandbox import Sandbox
 from tests.conformance.calls import Given
 from tests.conformance.clients import Client, Name, connected
+from tests.conformance.javascript_client import INSTALLED
+
+# make conformance installs the JavaScript SDKs.
+collect_ignore = [] if INSTALLED else ["test_javascript.py"]
 
 Connect = Callable[..., Awaitable[Client]]
 Provide = Callable[[Given | None], str]
