@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.execution_time import xcom as where_xcoms_go
 from airflow.triggers.base import TaskSuccessEvent
 
