@@ -43,14 +43,13 @@ class Mapped(Sequence[Any]):
         (["a", Mapped()], ["a"]),
         (Mapped([]), []),
     ],
-    ids=repr,
 )
 def test_ids_are_found_in_outputs_and_lists_of_outputs(value: Any, ids: list[str]) -> None:
     assert check_stream_task_ids(value) == ids
 
 
 @pytest.mark.parametrize(
-    "value", [None, [None], [None, None], Mapped(), [Mapped()], [None, Mapped()], Mapped(None)], ids=repr
+    "value", [None, [None], [None, None], Mapped(), [Mapped()], [None, Mapped()], Mapped(None)]
 )
 def test_where_no_airflow_task_has_pushed_anything_no_retry_helps(value: Any) -> None:
     with pytest.raises(NoStreamTaskError, match="no retry changes that") as raised:
