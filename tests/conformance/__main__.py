@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tests.conformance.assertions import ASSERTIONS
 from tests.conformance.calls import TABLE, Call
 from tests.conformance.javascript_calls import JAVASCRIPT, PACKAGES
 
@@ -18,6 +19,12 @@ def pages() -> dict[Path, str]:
         Path("docs/conformance_javascript.inc"): _table(
             (28, 40, 32), ("Operation", *(f"``{package}``" for package in PACKAGES.values())), _javascript()
         ),
+        Path("docs/conformance_suites.inc"): _table(
+            (24, 30, 34, 12), ("Operation", "The answer", "The Stream task", "Here"), _assertions()
+        )
+        + "\nWho asserts it:\n\n"
+        + "\n".join(_suites())
+        + "\n",
     }
 
 
@@ -56,6 +63,17 @@ def _javascript() -> Iterator[Sequence[str]]:
                 for sdk in PACKAGES
             ),
         )
+
+
+def _assertions() -> Iterator[Sequence[str]]:
+    for row in ASSERTIONS:
+        yield f"{row.operation}, {row.case}", row.answer, row.task, row.outcome.value
+
+
+def _suites() -> Iterator[str]:
+    for row in ASSERTIONS:
+        yield f"* {row.operation}, {row.case}:"
+        yield ",\n".join(f"  `{suite.repository} <{suite.url}>`__ ``{suite.test}``" for suite in row.suites)
 
 
 if __name__ == "__main__":
