@@ -19,7 +19,7 @@ from demo.local_mail import local_mail
 from demo.local_sandbox import LocalSandbox, local_sandbox
 from demo.population import ALERTS, populate
 from demo.processes import ended_as_by_ctrl_c
-from demo.scenarios import SCENARIOS
+from demo.scenarios import EVERY_OPERATION, SCENARIOS
 from demo.verdict import HEADER, judge, name_of
 
 _HERE = Path(__file__).resolve().parent
@@ -55,7 +55,8 @@ def _demonstrate(folder: Path, keep: bool) -> None:
     with local_sandbox(folder / "sandbox.log", _HERE / "fates.json") as sandbox, local_mail() as mail:
         tell(f"the sandbox plays Stream at {sandbox.url}")
         populate(sandbox.control)
-        sandbox.control.fault("reset_after", operation="ReactivateUsers")
+        # One for failure_alerts, one for failed_operations, which tries again.
+        sandbox.control.fault("reset_after", operation="ReactivateUsers", times=2)
         env = {
             "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
             "AIRFLOW_CONN_SMTP_DEFAULT": mail.connection,
@@ -68,9 +69,8 @@ def _demonstrate(folder: Path, keep: bool) -> None:
             _watch(airflow, runs, tell)
             posted = [message["text"] for message in sandbox.control.messages(ALERTS)]
             rows, differences = judge(airflow, sandbox.control, mail, runs, posted)
-            print(f"\n{table.render(HEADER, rows)}\n\nThe alerts in {ALERTS}:\n")
-            for alert in posted:
-                print(textwrap.indent(alert, "    "), end="\n\n")
+            print(f"\n{table.render(HEADER, rows)}\n")
+            _print_alerts(posted)
             if not differences:
                 print(f"All {len(runs)} DAGs ended as they should.", flush=True)
             if keep:
@@ -116,6 +116,20 @@ def _watch(airflow: LocalAirflow, runs: dict[str, str], tell: Callable[[str], No
         if going and time.monotonic() > deadline:
             raise DemoFailedError(f"not finished after {_RUN_TIMEOUT:.0f} s: {', '.join(going)}")
         time.sleep(1)
+
+
+def _print_alerts(posted: Sequence[str]) -> None:
+    """Print each alert; of those on every operation only what failed and what Stream said of it."""
+    of_operations = f"{EVERY_OPERATION}."
+    print(f"The alerts in {ALERTS}:\n")
+    for alert in posted:
+        if not alert.startswith(of_operations):
+            print(textwrap.indent(alert, "    "), end="\n\n")
+    told = [
+        alert.partition("\n")[0].split(" failed (", 1) for alert in posted if alert.startswith(of_operations)
+    ]
+    rows = [[where.removeprefix(of_operations), what.partition("): ")[2]] for where, what in sorted(told)]
+    print(f"{table.render(('Failed operation', 'What its alert says'), rows)}\n")
 
 
 def _linger(airflow: LocalAirflow, sandbox: LocalSandbox, differences: Sequence[str]) -> None:

@@ -34,15 +34,19 @@ class Scenario:
     :param params: of the run that the demo starts; ``{folder}`` stands for a folder that is removed
         afterwards. None where the scheduler starts a run, by the DAG's schedule or its assets.
     :param late: whether there is an alert that the run missed its deadline.
+    :param mails: whether its alerts come by mail, too.
     """
 
     dag_id: str
     endings: Mapping[str, Ending]
     params: Mapping[str, str] | None = field(default_factory=dict)
     late: bool = False
+    mails: bool = True
 
 
 SUCCESS = Ending("success")
+EVERY_OPERATION = "failed_operations"
+"""The DAG in which each operation of Stream's fails."""
 
 SCENARIOS = (
     Scenario(
@@ -109,5 +113,32 @@ SCENARIOS = (
         "export_channels_to_storage",
         {"export_channels": SUCCESS, "wait_for_export": SUCCESS, "store_export": SUCCESS},
         {"destination": "file://{folder}/exports/"},
+    ),
+    Scenario(
+        # What Stream says of each, wherever fates.json puts it.
+        EVERY_OPERATION,
+        {
+            task_id: Ending("failed", alert=reason)
+            for task_id, reason in {
+                "delete_channels": "the channel is locked",
+                "export_channels": "the export is larger than 20 GB",
+                "update_channels": "more than 3,000 members",
+                "delete_users": "the user owns channels",
+                "deactivate_users": "the user is a bot",
+                "reactivate_users": "the user was deleted",
+                "export_users": "more than 10,000 messages",
+                "delete_call": "the call is going on",
+                "delete_feed": "the activity store is down",
+                "delete_feeds": "the feed has followers",
+                "delete_feed_user_data": "reactions could not be removed",
+                "export_feed_user_data": "there is no place for the file",
+                "import_block_list": "the block list is full",
+                "moderate_images": "line 1 holds no URL",
+                "import_file": "line 1 is not JSON",
+                "import_from_bucket": "message 7 has no author",
+                "any_operation": "files are under legal hold",
+            }.items()
+        },
+        mails=False,
     ),
 )
