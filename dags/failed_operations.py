@@ -88,7 +88,7 @@ with DAG(
         completed_states=[2],
         failed_states=[3],
     )
-    # Any other operation: none of the operators is for deleting users together with their files, say.
+    # Starts whatever else there is, from its method, path and body.
     StreamOperationOperator(
         task_id="any_operation", path="/api/v2/users/delete", body={"user_ids": ["doomed-too"], "files": True}
     )
