@@ -125,7 +125,7 @@ class StreamApi:
                 created=now,
                 fate=fate,
                 build_result=lambda task, moment: operation.build_result(
-                    Scene(task, submission, self.storage, moment)
+                    Scene(task, submission, self.storage, moment, self.directory)
                 ),
             )
             self.jobs[task.id] = task

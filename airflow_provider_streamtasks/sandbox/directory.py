@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox.answers import Nanoseconds, nanoseconds
@@ -72,6 +72,8 @@ _NAMES = (
     "Ken",
     "Margaret",
 )
+_SURNAMES = ("Dijkstra", "Hopper", "Johnson", "Lamarr", "Liskov", "Lovelace", "Thompson", "Turing", "Vaughan")
+_STREETS = ("Analytical Avenue", "Compiler Crescent", "Garden Lane", "Semaphore Street", "Turing Terrace")
 
 
 @dataclass(slots=True)
@@ -246,6 +248,15 @@ class Directory:
         self.settle()
         return cid in self.channels or (softly_deleted and cid in self.softly_deleted)
 
+    def as_left_by(self, user_id: str, now: float, *, deactivated: bool) -> dict[str, Any]:
+        """Stream's object of a user who was deactivated or reactivated; one whom nobody added is made up.
+
+        :param now: when (Unix seconds).
+        """
+        user = self.users.get(user_id) or _stranger(user_id, now)
+        moment = nanoseconds(now) if deactivated else None
+        return replace(user, deactivated_at=moment).as_stream_mentions_it()
+
     def follow(self, task: StreamTask) -> None:
         """Let a Stream task have its effect, once it is completed."""
         if task.operation in _EFFECTS:
@@ -360,6 +371,20 @@ def _channels(chance: random.Random, count: int, now: float, user_ids: list[str]
             member_count=len(set(members)),
             frozen=chance.random() < 0.02,
         )
+
+
+def _stranger(user_id: str, now: float) -> User:
+    """Someone with a name, an address and a phone number, always the same for an id."""
+    chance = random.Random(user_id)  # noqa: S311 - plausible, not secret
+    return User(
+        id=user_id,
+        name=f"{chance.choice(_NAMES)} {chance.choice(_SURNAMES)}",
+        created_at=_microseconds(now - chance.random() * 3 * YEAR),
+        custom={
+            "address": f"{chance.randint(1, 999)} {chance.choice(_STREETS)}, Springfield",
+            "phone": f"+1-555-01{chance.randint(0, 99):02}",
+        },
+    )
 
 
 def _users(chance: random.Random, count: int, now: float) -> Iterable[User]:

@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox import calls, files
 from airflow_provider_streamtasks.sandbox.answers import invalid, nanoseconds, rfc3339
 from airflow_provider_streamtasks.sandbox.content import Content
+from airflow_provider_streamtasks.sandbox.directory import Directory
 from airflow_provider_streamtasks.sandbox.fields import Field
 from airflow_provider_streamtasks.sandbox.jobs import StreamTask
 from airflow_provider_streamtasks.sandbox.storage import EXPORTS, Storage
@@ -41,12 +43,14 @@ class Scene:
     :param submission: the request that started it.
     :param storage: where exported files lie.
     :param now: Unix time in seconds.
+    :param directory: the channels and users that there are.
     """
 
     task: StreamTask
     submission: Submission
     storage: Storage
     now: float
+    directory: Directory
 
     @property
     def failures(self) -> dict[str, str]:
@@ -253,6 +257,19 @@ def _batch_result(scene: Scene) -> dict[str, Any]:
     }
 
 
+def _whole_users(scene: Scene, *, deactivated: bool) -> dict[str, Any]:
+    """Whole user objects, as Stream gives them, unless some failed: then a verdict on each."""
+    if scene.failures:
+        return verdicts(scene.task.items, scene.failures)
+    moment = scene.task.timeline.now(scene.now).time
+    return {
+        "users": [
+            scene.directory.as_left_by(user_id, moment, deactivated=deactivated)
+            for user_id in scene.task.items
+        ]
+    }
+
+
 def _deleted_channels(
     submission: Submission, background: bool, failures: Mapping[str, str], now: float
 ) -> dict[str, Any]:
@@ -376,6 +393,7 @@ OPERATIONS = (
             Field("mark_messages_deleted", "boolean"),
             Field("mark_channels_deleted", "boolean"),
         ),
+        result=partial(_whole_users, deactivated=True),
     ),
     Operation(
         "ReactivateUsers",
@@ -388,6 +406,7 @@ OPERATIONS = (
             Field("restore_messages", "boolean"),
             Field("restore_channels", "boolean"),
         ),
+        result=partial(_whole_users, deactivated=False),
     ),
     Operation(
         "ChannelBatchUpdate",
