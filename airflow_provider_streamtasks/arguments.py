@@ -65,6 +65,13 @@ def check_seconds(name: str, value: Any) -> float:
     return float(seconds)
 
 
+def check_bytes(name: str, value: Any) -> int:
+    """Return a size."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is {shortened(value)}: a number of bytes, 0 or more, is needed")
+    return value
+
+
 def check_text(name: str, value: Any) -> str:
     """Return a string that must not be empty."""
     if not isinstance(value, str) or not value.strip():

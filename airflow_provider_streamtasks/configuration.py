@@ -35,6 +35,11 @@ def worker_end_seen() -> float:
     return float(noticed + conf.getfloat(SECTION, "scheduler_lag", fallback=10.0))
 
 
+def max_result_size() -> int:
+    """Return the bytes of a result above which its XCom is a summary."""
+    return int(conf.getint(SECTION, "max_result_size", fallback=64 * 1024))
+
+
 def redact_result_urls() -> bool:
     """Tell whether results lose the signatures of their URLs before they become XComs."""
     return bool(conf.getboolean(SECTION, "redact_result_urls", fallback=False))

@@ -140,6 +140,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "30",
                         "default": "10.0",
                     },
+                    "max_result_size": {
+                        "description": (
+                            "Bytes of a result above which its XCom is a summary, unless push_result=True "
+                            "asks for all of it."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "65536",
+                    },
                     "redact_result_urls": {
                         "description": (
                             "Whether URLs in results lose their signature, and with it the right to download "

@@ -19,13 +19,14 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks._compat import TaskDeferralTimeout
-from airflow_provider_streamtasks.arguments import check_flag, check_text
+from airflow_provider_streamtasks.arguments import check_bytes, check_flag, check_text
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.delivery import XComPolicy, deliver, deliver_failed
 from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
-from airflow_provider_streamtasks.results import failed_inside, report_failed_items, report_failures
+from airflow_provider_streamtasks.results import RETURN_VALUE, hand_on
 from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
@@ -51,21 +52,36 @@ class StreamTaskWaiter(BaseOperator):
     :param stream_conn_id: the Airflow connection, of type ``stream``
     :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed.
         Otherwise that is a warning. Either way the items are in the XCom ``failed_items``: item -> reason.
+    :param push_result: whether the result becomes an XCom. Default: yes, but of people (deactivated users,
+        say) only their ids, and of a result larger than ``max_result_size`` only a summary. True: all of it,
+        as it came. False: nothing of it.
+    :param max_result_size: bytes of a result, as JSON, above which its XCom is a summary (default:
+        ``[streamtasks] max_result_size``, 65,536)
     :param redact_result_urls: whether URLs in results lose their signature, and with it the right to
         download, before they become XComs (default: ``[streamtasks] redact_result_urls``, False)
     """
+
+    result_key = RETURN_VALUE
+    """Key of the XCom that gets the results."""
 
     def __init__(
         self,
         *,
         stream_conn_id: str = StreamHook.default_conn_name,
         fail_on_partial: bool = False,
+        push_result: bool | None = None,
+        max_result_size: int | None = None,
         redact_result_urls: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
         self.fail_on_partial = check_flag("fail_on_partial", fail_on_partial)
+        self.push_result = None if push_result is None else check_flag("push_result", push_result)
+        self.max_result_size = check_bytes(
+            "max_result_size",
+            configuration.max_result_size() if max_result_size is None else max_result_size,
+        )
         self.redact_result_urls = (
             configuration.redact_result_urls()
             if redact_result_urls is None
@@ -123,6 +139,16 @@ class StreamTaskWaiter(BaseOperator):
         """
         return f"stream_{what}_{self.task_id}"
 
+    def xcom_policy(self) -> XComPolicy:
+        """Return what may become an XCom."""
+        return XComPolicy(
+            self.do_xcom_push,
+            self.push_result,
+            self.max_result_size,
+            self.redact_result_urls,
+            self.fail_on_partial,
+        )
+
     def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
         """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
         self.defer(
@@ -165,7 +191,6 @@ class StreamTaskWaiter(BaseOperator):
         except AirflowNotFoundException as error:
             # As an AirflowException, soft_fail would turn it into a skip.
             raise StreamConfigurationError(str(error)) from error
-        report_failed_items(context, *self.failed_inside(context, tasks), fail=self.fail_on_partial)
         return self.deliver(context, tasks)
 
     def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
@@ -175,19 +200,33 @@ class StreamTaskWaiter(BaseOperator):
         :raises StreamException: how the wait ended otherwise
         """
         ended = get_ended()
-        if self.do_xcom_push:
-            report_failures(context, ended.finished, self.failed_inside(context, ended.finished)[0])
+        refused = self.refused_items(context)
+        hand_on(context, deliver_failed(ended.finished, self.xcom_policy(), refused=refused))
         return ended.completed()
 
-    def failed_inside(
-        self, context: Context, tasks: Sequence[StreamTask]
-    ) -> tuple[dict[str, str], list[str]]:
-        """Return the items that failed inside completed Stream tasks (item -> reason), and the tasks' ids."""
-        return failed_inside(tasks)
-
-    @abstractmethod
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """Push the XComs of completed Stream tasks, and return the XCom ``return_value``."""
+        """
+        Push the XComs of completed Stream tasks, and return the XCom ``return_value``.
+
+        :raises StreamTaskException: if items inside failed, and ``fail_on_partial`` is true
+        """
+        delivery = deliver(
+            tasks,
+            self.xcom_policy(),
+            self.result_key,
+            single=self.is_single,
+            refused=self.refused_items(context),
+        )
+        return hand_on(context, delivery)
+
+    def refused_items(self, context: Context) -> Mapping[str, Mapping[str, str]]:
+        """Return the items that failed already when they were submitted: Stream task -> item -> reason."""
+        return {}
+
+    @property
+    def is_single(self) -> bool | None:
+        """Whether one result is wanted, and not a list of them; ``None``: where there is one."""
+        return None
 
     def carry_out(self, wait: Wait) -> Ended:
         """Wait on this worker, and return how the Stream tasks stand then."""

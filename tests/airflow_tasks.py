@@ -108,7 +108,7 @@ class Run:
                 time.sleep(max(0.0, rescheduled.reschedule_date.timestamp() - time.time()))
                 leg = lambda: make().execute(self.context)  # noqa: E731
             else:
-                if value is not None:
+                if value is not None and make().do_xcom_push:
                     self.ti.xcom_push("return_value", value)
                 return value
 

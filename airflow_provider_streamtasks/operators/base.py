@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +21,18 @@ from airflow_provider_streamtasks.operators.items import ItemFile, check_known_i
 from airflow_provider_streamtasks.operators.ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
+from airflow_provider_streamtasks.protocol.delivery import deliver_at_once
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
-from airflow_provider_streamtasks.protocol.results import verdicts
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.results import report_failed_items, results_of
+from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 TASK_IDS_KEY = "task_ids"
-RESULT_KEY = "result"
 
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
@@ -64,6 +64,7 @@ class StreamOperator(StreamTaskWaiter):
     """
 
     stream_operation: Operation
+    result_key = "result"
 
     def __init__(
         self,
@@ -117,13 +118,13 @@ class StreamOperator(StreamTaskWaiter):
             raise
         finally:
             # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
-            context["ti"].xcom_push(TASK_IDS_KEY, book.ledger.task_ids)
+            if self.do_xcom_push or (self.wait_for_completion and self.deferrable):
+                # What comes back from the triggerer reads them there.
+                context["ti"].xcom_push(TASK_IDS_KEY, book.ledger.task_ids)
         task_ids = book.ledger.task_ids
         waits = self.wait_for_completion and bool(task_ids)
-        if result is not None and not waits:
-            context["ti"].xcom_push(RESULT_KEY, result)
         try:
-            self._report_refused(context, book, waits=waits)
+            self._deliver_at_once(context, None if waits else result, waits=waits)
         except StreamTaskException:
             for place in book.ledger.failed_at_once():
                 book.save(place)
@@ -170,17 +171,13 @@ class StreamOperator(StreamTaskWaiter):
             self._name_uncertain(context, error)
             raise
 
-    def failed_inside(
-        self, context: Context, tasks: Sequence[StreamTask]
-    ) -> tuple[dict[str, str], list[str]]:
-        """Return the items that failed inside completed Stream tasks, or already when they were submitted."""
-        failed = {task_id: items for task_id, items in self._failed(context, tasks).items() if items}
-        return {item: reason for items in failed.values() for item, reason in items.items()}, list(failed)
+    def refused_items(self, context: Context) -> Mapping[str, Mapping[str, str]]:
+        """Return the items of Stream tasks that failed already when they were submitted."""
+        return self._book(context).ledger.refused_of_tasks
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Push the results, and return the ids."""
-        results = results_of(tasks, redact_urls=self.redact_result_urls)
-        context["ti"].xcom_push(RESULT_KEY, _one_or_list(results))
+        super().deliver(context, tasks)
         return self._ended(context, [task.task_id for task in tasks])
 
     def wait_terms(self) -> WaitTerms:
@@ -204,21 +201,13 @@ class StreamOperator(StreamTaskWaiter):
         """Return what names the items."""
         return getattr(self, self.stream_operation.items.name) if self.stream_operation.items else None
 
-    def _report_refused(self, context: Context, book: StoredLedger, *, waits: bool) -> None:
-        """Report what failed already in Stream's answers; a Stream task that is awaited may know better."""
+    def _deliver_at_once(self, context: Context, result: Mapping[str, Any] | None, *, waits: bool) -> None:
+        """Hand on what Stream's answers say already; a Stream task that is awaited may know better."""
+        book, policy = self._book(context), self.xcom_policy()
         refused = book.ledger.refused_items
         later = sum(map(len, book.ledger.refused_of_tasks.values())) if waits and book.kept else 0
-        report_failed_items(context, refused, [], fail=self.fail_on_partial and later < len(refused))
-
-    def _failed(self, context: Context, tasks: Sequence[StreamTask]) -> dict[str, dict[str, str]]:
-        """Return Stream task -> item -> reason; what the result of a Stream task names, it decides."""
-        refused = self._book(context).ledger.refused_of_tasks
-        failed = {}
-        for task in tasks:
-            told = verdicts(task.result)
-            before = {i: why for i, why in refused.get(task.task_id, {}).items() if i not in told}
-            failed[task.task_id] = {**before, **task.failed_items}
-        return failed
+        policy = replace(policy, fail_on_partial=policy.fail_on_partial and later < len(refused))
+        hand_on(context, deliver_at_once(result, refused, policy, self.result_key))
 
     def _book(self, context: Context) -> StoredLedger:
         self._stored = self._stored or StoredLedger(context, self)

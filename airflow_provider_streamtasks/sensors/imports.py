@@ -13,8 +13,6 @@ from airflow_provider_streamtasks.arguments import (
     in_fixed_order,
     is_rendered,
 )
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.results import results_of
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.waiting import ImportWaiter
 
@@ -58,10 +56,10 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
     def _why_not_in_triggerer(self, *_: Any) -> str:
         return "a trigger does not end a wait for imports"
 
-    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """Return the result, or the list of results where a list of imports was waited for."""
-        results = results_of(tasks, redact_urls=self.redact_result_urls)
-        return results[0] if isinstance(self.import_id, str) else results
+    @property
+    def is_single(self) -> bool:
+        """Whether one import is waited for, and not a list of them."""
+        return isinstance(self.import_id, str)
 
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the imports, whose ids are rendered by now."""

@@ -23,8 +23,6 @@ from airflow_provider_streamtasks.arguments import (
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.results import results_of
 from airflow_provider_streamtasks.sensors.without_workers import (
     OnlyIf,
     impossible_to_start,
@@ -61,7 +59,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     Wait until Stream tasks are finished: completed is success, failed is failure.
 
     The XCom ``return_value`` is Stream's ``result``; for a list of Stream tasks, the list of their results.
-    If items inside a completed Stream task failed, the XCom ``failed_items`` names them.
+    If items inside a completed Stream task failed, the XCom ``failed_items`` names them. People in a result,
+    and large results, are cut before they become an XCom: see ``push_result``.
 
     :param stream_task_id: the Stream task, or a list of them; usually the output of the Airflow task that
         submitted, or a list of such outputs. An empty list is success at once. (templated)
@@ -78,6 +77,11 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     :param end_from_trigger: end in the triggerer when the Stream tasks are completed. Default and meaning as
         for ``start_from_trigger``. Failures and timeouts always end on a worker.
     :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed
+    :param push_result: whether the result becomes the XCom. Default: yes, but of people (deactivated users,
+        say) only their ids, and of a result larger than ``max_result_size`` only a summary. True: all of it,
+        as it came. False: nothing of it.
+    :param max_result_size: bytes of a result, as JSON, above which its XCom is a summary (default:
+        ``[streamtasks] max_result_size``, 65,536)
     :param redact_result_urls: whether URLs in results lose their signature before they become XComs
         (default: ``[streamtasks] redact_result_urls``, False)
     :raises AirflowSensorTimeout: if the deadline passed. Stream goes on with its task.
@@ -185,7 +189,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         """Return the trigger that waits, from now on."""
         if not self._ends_in_triggerer():
             return super().new_trigger(task_ids)
-        return self._sensor_trigger(task_ids, time.time(), single=isinstance(self.stream_task_id, str))
+        return self._sensor_trigger(task_ids, time.time(), single=self.is_single)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once at what is due."""
@@ -213,10 +217,10 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
                 raise AirflowSkipException(f"Skipped, because never_fail is set: {error}") from error
             raise
 
-    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """Return the result, or the list of results where a list of Stream tasks was waited for."""
-        results = results_of(tasks, redact_urls=self.redact_result_urls)
-        return results[0] if isinstance(self.stream_task_id, str) else results
+    @property
+    def is_single(self) -> bool:
+        """Whether one Stream task is waited for, and not a list of them."""
+        return isinstance(self.stream_task_id, str)
 
     def _starts_in_triggerer(self) -> bool:
         # Once a worker has begun there is nothing to decide, and templates are no longer what they were.
@@ -260,8 +264,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             xcom = {"task_id": source.operator.task_id, "key": source.key}
             trigger = self._sensor_trigger([], None, xcom=xcom)
         else:
-            single = isinstance(source, str)
-            trigger = self._sensor_trigger(check_stream_task_ids(source), None, single=single)
+            trigger = self._sensor_trigger(check_stream_task_ids(source), None, single=self.is_single)
         path, arguments = trigger.serialize()
         return StartTriggerArgs(
             trigger_cls=path,
@@ -278,10 +281,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             task_ids,
             started_at,
             end=self._ends_in_triggerer(),
-            push_result=self.do_xcom_push,
-            fail_on_partial=self.fail_on_partial,
-            redact_result_urls=self.redact_result_urls,
             **more,
+            **asdict(self.xcom_policy()),
             **asdict(self.wait_terms()),
         )
 

@@ -20,12 +20,14 @@ _PARTS = (
     "deliver",
     "execute",
     "execute_complete",
+    "is_single",
     "new_trigger",
     "poke",
     "pollable",
     "post_execute",
     "pre_execute",
     "wait_terms",
+    "xcom_policy",
 )
 """What a subclass may have changed, and the triggerer would not run."""
 

@@ -131,7 +131,8 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         finally:
             self.hook.close()
         files = [each.to_dict() for each in stored]
-        context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
+        if self.do_xcom_push:
+            context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
         self._tell_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.arguments import check_stream_task_ids
-from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, partial_failure
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
-from airflow_provider_streamtasks.results import FAILED_ITEMS_KEY, failed_inside
+from airflow_provider_streamtasks.protocol.delivery import (
+    FAILED_ITEMS,
+    MAX_RESULT_SIZE,
+    Delivery,
+    XComPolicy,
+    deliver,
+)
+from airflow_provider_streamtasks.protocol.polling import Outcome, Wait
+from airflow_provider_streamtasks.results import RETURN_VALUE
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
 
 ON_WORKER = "on_worker"
@@ -34,9 +40,8 @@ class StreamSensorTrigger(StreamTaskTrigger):
     :param xcom: ``task_id`` and ``key`` of the XCom that names the Stream tasks
     :param single: whether the result of the one Stream task is wanted, and not a list of results
     :param end: whether to end the Airflow task here
-    :param push_result: whether the results become the XCom ``return_value``
-    :param fail_on_partial: whether it is a failure when items inside a Stream task failed
-    :param redact_result_urls: whether URLs in results lose their signature
+    :param do_xcom_push: as the further arguments, what may become an XCom:
+        :class:`~airflow_provider_streamtasks.protocol.delivery.XComPolicy`
     :param kwargs: as those of the base class
     """
 
@@ -49,9 +54,11 @@ class StreamSensorTrigger(StreamTaskTrigger):
         xcom: Mapping[str, str] | None = None,
         single: bool = False,
         end: bool = True,
-        push_result: bool = True,
-        fail_on_partial: bool = False,
+        do_xcom_push: bool = True,
+        push_result: bool | None = None,
+        max_result_size: int = MAX_RESULT_SIZE,
         redact_result_urls: bool = False,
+        fail_on_partial: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(stream_conn_id, stream_task_ids or [], started_at or 0.0, **kwargs)
@@ -59,9 +66,9 @@ class StreamSensorTrigger(StreamTaskTrigger):
         self.xcom = xcom
         self.single = single
         self.end = end
-        self.push_result = push_result
-        self.fail_on_partial = fail_on_partial
-        self.redact_result_urls = redact_result_urls
+        self.policy = XComPolicy(
+            do_xcom_push, push_result, max_result_size, redact_result_urls, fail_on_partial
+        )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
@@ -72,9 +79,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
             "xcom": self.xcom,
             "single": self.single,
             "end": self.end,
-            "push_result": self.push_result,
-            "fail_on_partial": self.fail_on_partial,
-            "redact_result_urls": self.redact_result_urls,
+            **asdict(self.policy),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -95,43 +100,40 @@ class StreamSensorTrigger(StreamTaskTrigger):
         # dag.test() has no trigger id, and does not know events that end the Airflow task.
         if self.end and self.trigger_id is not None and wait.outcome is Outcome.COMPLETED:
             try:
-                if await self._deliver(wait.result()):
+                if await self._deliver(wait):
                     return TaskSuccessEvent()
             except Exception as error:
                 self.log.warning("A worker must end this: %s: %s", type(error).__name__, error)
         return await super().event(wait)
 
-    async def _deliver(self, tasks: list[StreamTask]) -> bool:
-        """Push the XComs, unless it is a failure, which is for a worker: then return False."""
-        items, task_ids = failed_inside(tasks)
-        if items and self.fail_on_partial:
+    async def _deliver(self, wait: Wait) -> bool:
+        """Carry out what is decided, unless it is a failure, which is for a worker: then return False."""
+        # In a thread, because a result may be megabytes, and others wait in this loop.
+        delivery = await asyncio.to_thread(
+            deliver, wait.result(), self.policy, RETURN_VALUE, single=self.single
+        )
+        if delivery.failure:
             return False
-        xcoms: dict[str, Any] = {}
-        if items:
-            xcoms[FAILED_ITEMS_KEY] = items
-            self.log.warning(str(partial_failure(items, task_ids)))
-        results = [task.result for task in tasks]
-        for query in signatures(results):
-            await _compat.amask_secret(query)
-        if self.redact_result_urls:
-            results = [without_signature(result) for result in results]
-        value = results[0] if self.single else results
-        if self.push_result and value is not None:
-            xcoms[BaseXCom.XCOM_RETURN_KEY] = value
-        await asyncio.to_thread(self._push, xcoms)
+        for secret in delivery.secrets:
+            await _compat.amask_secret(secret)
+        for line in delivery.notes:
+            self.log.info(line)
+        for line in delivery.warnings:
+            self.log.warning(line)
+        await asyncio.to_thread(self._push, delivery)
         return True
 
-    def _push(self, xcoms: Mapping[str, Any]) -> None:
+    def _push(self, delivery: Delivery) -> None:
         # Not as xcoms of the event: those reach the next task as text, and pass by an XCom backend (3.3.2).
         from airflow.sdk.execution_time.xcom import XCom  # only where tasks run
 
         ti: Any = self.task_instance
         where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-        for key, value in xcoms.items():
+        for key, value in delivery.xcoms.items():
             XCom.set(key=key, value=value, **where)
         if self.began_here and ti.try_number > 1:
             # A worker would have begun by clearing what an earlier try left.
-            for key in {BaseXCom.XCOM_RETURN_KEY, FAILED_ITEMS_KEY} - xcoms.keys():
+            for key in {RETURN_VALUE, FAILED_ITEMS} - delivery.xcoms.keys():
                 _compat.delete_xcom(key, **where)
 
     async def _pull_task_ids(self, xcom: Mapping[str, str]) -> None:

@@ -572,6 +572,10 @@ def test_the_deadline_counts_from_the_first_poke(
         ({"deferrable": "yes"}, "deferrable is 'yes'", "True or False"),
         ({"fail_on_partial": 1}, "fail_on_partial is 1", "True or False"),
         ({"redact_result_urls": "no"}, "redact_result_urls is 'no'", "True or False"),
+        ({"push_result": "ids"}, "push_result is 'ids'", "True or False"),
+        ({"max_result_size": -1}, "max_result_size is -1", "a number of bytes, 0 or more"),
+        ({"max_result_size": True}, "max_result_size is True", "a number of bytes, 0 or more"),
+        ({"max_result_size": "1k"}, "max_result_size is '1k'", "a number of bytes, 0 or more"),
         ({"mode": "sleep"}, "received 'sleep'", "must be one of"),
     ],
 )
@@ -608,14 +612,18 @@ def test_templates_are_rendered(template_field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "attribute", "seconds"),
-    [("POLL_INTERVAL", "poke_interval", 3.0), ("TIMEOUT", "timeout", 7200.0)],
+    ("option", "attribute", "value"),
+    [
+        ("POLL_INTERVAL", "poke_interval", 3.0),
+        ("TIMEOUT", "timeout", 7200.0),
+        ("MAX_RESULT_SIZE", "max_result_size", 1_000_000),
+    ],
 )
 def test_the_defaults_come_from_airflows_configuration(
-    monkeypatch: pytest.MonkeyPatch, option: str, attribute: str, seconds: float
+    monkeypatch: pytest.MonkeyPatch, option: str, attribute: str, value: float
 ) -> None:
-    monkeypatch.setenv(f"AIRFLOW__STREAMTASKS__{option}", str(seconds))
-    assert getattr(StreamTaskSensor(task_id="wait", stream_task_id="a"), attribute) == seconds
+    monkeypatch.setenv(f"AIRFLOW__STREAMTASKS__{option}", str(value))
+    assert getattr(StreamTaskSensor(task_id="wait", stream_task_id="a"), attribute) == value
 
 
 # -- in a DAG ----------------------------------------------------------------------------------------------

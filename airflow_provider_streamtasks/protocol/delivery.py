@@ -1,0 +1,334 @@
+"""
+What becomes of a completed wait: its XComs, what the log says, what is masked, and whether it is a failure.
+
+XComs stand in Airflow's database, where everyone who may see the DAG can read them, and where they stay. So
+two things do not get there whole unless they are asked for: people, and results above a size. The decision is
+made here and nowhere else; a worker and the triggerer carry it out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_streamtasks.exceptions import StreamTaskException
+from airflow_provider_streamtasks.protocol.polling import partial_failure
+from airflow_provider_streamtasks.protocol.results import verdicts
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
+
+FAILED_ITEMS = "failed_items"
+"""Key of the XCom of items that failed: item -> reason; or their number, where that would be too large."""
+
+VALIDATION_REPORT = "validation_report"
+"""Key of the XCom of what Stream's check of the files of failed imports found: import -> report."""
+
+MAX_RESULT_SIZE = 64 * 1024
+"""Bytes of an XCom at most, where nothing else is said."""
+
+_VERDICT = frozenset({"status", "error", "reason", "code", "message", "description"})
+_VERDICT_WORDS = frozenset({"ok", "completed", "failed", "error"})
+"""How an item ended, in Stream's words."""
+
+_OF_ANYTHING = frozenset(
+    {"id", "user_id", "cid", "type", "state", "task_id", "url", "path", "status", "error", "reason", "code"}
+)
+"""Fields of an object that is not a person; nor need it be one for having times (``created_at``)."""
+
+_PEOPLE = re.compile(r"users?|members?|owners?|senders?|persons?|people|\w+_by", re.ASCII)
+"""Names under which people stand."""
+
+_PERSONAL = re.compile(
+    r"((user|nick|display|full|first|last|given|family|sur)?name|.*(mail|phone|mobile|address|birth).*)"
+)
+"""Names of fields that tell of a person, in lower case and without what separates words."""
+
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+_FIELDS = 20
+"""Fields that a result has at most. One with more, or with other names, is taken for a map of items."""
+
+_THE_WHOLE = "The whole is hook.get_task(stream_task_id).result, and becomes the XCom with push_result=True."
+
+
+@dataclass(frozen=True, slots=True)
+class XComPolicy:
+    """
+    What may become an XCom.
+
+    :param do_xcom_push: whether anything may: Airflow's argument of that name
+    :param push_result: True: the results as they came, whatever their size and whoever is in them. False:
+        nothing of them. ``None``: people are cut to their ids, and too much is cut to a summary.
+    :param max_result_size: bytes of one XCom at most, as JSON
+    :param redact_result_urls: whether URLs in results lose their signature
+    :param fail_on_partial: whether items that failed inside completed work are a failure
+    """
+
+    do_xcom_push: bool = True
+    push_result: bool | None = None
+    max_result_size: int = MAX_RESULT_SIZE
+    redact_result_urls: bool = False
+    fail_on_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    What an Airflow task hands on.
+
+    :param xcoms: key -> value
+    :param secrets: what every log must mask, before anything else is done
+    :param notes: lines for the log
+    :param warnings: warnings for the log
+    :param failure: what to raise once the XComs are pushed; ``None`` for a success
+    """
+
+    # Neither may come into a log by way of a repr: there may be signed URLs in them.
+    xcoms: Mapping[str, Any] = field(repr=False)
+    secrets: Sequence[str] = field(default=(), repr=False)
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    failure: StreamTaskException | None = None
+
+
+def failed_inside(
+    tasks: Sequence[StreamTask], refused: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, dict[str, str]]:
+    """
+    Return the items that failed inside Stream tasks: Stream task -> item -> reason.
+
+    :param refused: those that failed already when they were submitted, likewise. Of an item that the result
+        of its Stream task names, the result decides.
+    """
+    failed = {}
+    for task in tasks:
+        told = verdicts(task.result)
+        before = {item: why for item, why in refused.get(task.task_id, {}).items() if item not in told}
+        failed[task.task_id] = {**before, **task.failed_items}
+    return failed
+
+
+def deliver(
+    tasks: Sequence[StreamTask],
+    policy: XComPolicy,
+    key: str,
+    *,
+    single: bool | None = None,
+    refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Delivery:
+    """
+    Decide what becomes of Stream tasks that are all completed.
+
+    :param key: of the XCom that gets their results
+    :param single: whether that is the result of the one Stream task, and not a list of results; ``None``:
+        where there is exactly one
+    :param refused: as for :func:`failed_inside`
+    """
+    inside = failed_inside(tasks, refused)
+    items = {item: reason for failed in inside.values() for item, reason in failed.items()}
+    if single is None:
+        single = len(tasks) == 1
+    results = [task.result for task in tasks]
+    return _deliver(results[0] if single else results, items, [i for i in inside if inside[i]], policy, key)
+
+
+def deliver_failed(
+    tasks: Sequence[StreamTask],
+    policy: XComPolicy,
+    *,
+    refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Delivery:
+    """
+    Decide what becomes of what Stream says of work that failed; nothing where none failed.
+
+    :param tasks: the finished Stream tasks of a wait, failed or not
+    :param refused: as for :func:`failed_inside`
+    """
+    failed = [task for task in tasks if task.failed]
+    inside = failed_inside(tasks, refused).values() if failed else ()
+    items = {item: reason for named in inside for item, reason in named.items()}
+    reports = {task.task_id: without_signature(task.report) for task in failed if task.report}
+    return limited({FAILED_ITEMS: items, VALIDATION_REPORT: reports or None}, policy)
+
+
+def deliver_at_once(
+    result: Mapping[str, Any] | None, failed: Mapping[str, str], policy: XComPolicy, key: str
+) -> Delivery:
+    """
+    Decide what becomes of work that Stream did without a Stream task.
+
+    :param result: what Stream answered, if there is anything to hand on
+    :param failed: the items that failed: item -> reason
+    :param key: of the XCom that gets the result
+    """
+    return _deliver(result, failed, [], policy, key)
+
+
+def limited(values: Mapping[str, Any], policy: XComPolicy) -> Delivery:
+    """
+    Cut values to what the policy allows, whatever else is to be done with them.
+
+    :param values: key of an XCom -> value; no XCom comes of ``None``, nor of no failed items
+    """
+    xcoms: dict[str, Any] = {}
+    notes: list[str] = []
+    warnings: list[str] = []
+    for key, whole in values.items():
+        if not policy.do_xcom_push or whole is None:
+            continue
+        if key == FAILED_ITEMS:
+            if whole:
+                xcoms[key] = _failed_items(whole, policy, warnings)
+        elif policy.push_result is not False:
+            xcoms[key] = _result(key, whole, policy, notes, warnings)
+    secrets = dict.fromkeys(signatures(list(values.values())))
+    return Delivery(xcoms, list(secrets), notes, warnings)
+
+
+def summary(value: Any) -> dict[str, int]:
+    """
+    Return the numbers that describe results: how many there are, and how much is in their fields.
+
+    It says nothing but numbers, and is small whatever the results are.
+
+    :param value: one result, or a list of them
+    """
+    results = value if isinstance(value, list) else [value]
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts.update(_counts(result))
+    if len(counts) > _FIELDS:
+        counts = Counter(items=sum(counts.values()))
+    return {**counts, "results": len(results)}
+
+
+def _deliver(
+    value: Any, failed: Mapping[str, str], task_ids: Sequence[str], policy: XComPolicy, key: str
+) -> Delivery:
+    if not failed:
+        return limited({key: value}, policy)
+    error = partial_failure(failed, task_ids)
+    if policy.fail_on_partial:
+        allowed = limited({FAILED_ITEMS: failed}, policy)
+        secrets = dict.fromkeys(signatures([failed, value]))
+        return replace(allowed, secrets=list(secrets), failure=error)
+    allowed = limited({FAILED_ITEMS: failed, key: value}, policy)
+    return replace(allowed, warnings=[str(error), *allowed.warnings])
+
+
+def _failed_items(items: Mapping[str, str], policy: XComPolicy, warnings: list[str]) -> Any:
+    if policy.push_result or not _is_larger(items, policy.max_result_size):
+        return items
+    # Neither a part of them nor an object of another kind: somebody may send anew whatever it names.
+    warnings.append(_too_large(FAILED_ITEMS, "the number of items that failed", policy))
+    return len(items)
+
+
+def _result(key: str, whole: Any, policy: XComPolicy, notes: list[str], warnings: list[str]) -> Any:
+    value = without_signature(whole) if policy.redact_result_urls else whole
+    if policy.push_result:
+        return value
+    value, people = _without_people(value)
+    if _is_larger(value, policy.max_result_size):
+        warnings.append(_too_large(key, "a summary", policy))
+        return {"summary": summary(whole)}
+    if people:
+        notes.append(
+            f"There are {people} users, or objects like them, in the result: the XCom {key!r} has their ids "
+            f"alone. {_THE_WHOLE}"
+        )
+    return value
+
+
+def _too_large(key: str, what: str, policy: XComPolicy) -> str:
+    return (
+        f"The XCom {key!r} is {what}, because the whole is larger than max_result_size "
+        f"({policy.max_result_size:,} bytes). {_THE_WHOLE}"
+    )
+
+
+def _is_larger(value: Any, size: int) -> bool:
+    # Counted as Airflow writes it into its database, and no further than it takes to tell.
+    written = 0
+    for part in json.JSONEncoder().iterencode(value):
+        written += len(part)
+        if written > size:
+            return True
+    return False
+
+
+def _without_people(value: Any, among_people: bool = False) -> tuple[Any, int]:
+    """
+    Return a value in which people are cut to their ids, and how many there are.
+
+    One person becomes ``{"id": ...}``; a list with people becomes ``{"count": ..., "ids": [...]}``.
+
+    :param among_people: whether it stands under a name like ``users``
+    """
+    if isinstance(value, Mapping):
+        if _is_person(value, among_people):
+            return {name: value[name] for name in ("id", "user_id") if _is_id(value.get(name))}, 1
+        cut = {
+            name: _without_people(each, among_people or _PEOPLE.fullmatch(name) is not None)
+            for name, each in value.items()
+        }
+        return {name: each for name, (each, _) in cut.items()}, sum(people for _, people in cut.values())
+    if isinstance(value, list):
+        objects = [each for each in value if isinstance(each, Mapping)]
+        if any(_is_person(each, among_people) for each in objects):
+            ids = (each["id"] if _is_id(each.get("id")) else each.get("user_id") for each in objects)
+            return {"count": len(value), "ids": list(filter(_is_id, ids))}, len(value)
+        cuts = [_without_people(each, among_people) for each in value]
+        return [each for each, _ in cuts], sum(people for _, people in cuts)
+    return value, 0
+
+
+def _is_person(value: Mapping[str, Any], among_people: bool) -> bool:
+    """
+    Tell whether an object is a person, or may be one.
+
+    It is if there is an id of its own in it, with more to say than how an item ended; or a field that tells
+    of a person; or, where people stand, an id or any text. Other whole objects, such as channels, are taken
+    for people, too: better that one of these is cut than that somebody's address is not.
+    """
+    has_id = _is_id(value.get("id")) or _is_id(value.get("user_id"))
+    further = {
+        name: each
+        for name, each in value.items()
+        if not (name in _OF_ANYTHING or name.endswith("_at") or _is_verdict(each))
+    }
+    if has_id and (further or (among_people and not _is_verdict(value.get("id")))):
+        return True
+    if any(_PERSONAL.fullmatch(re.sub(r"[\W_]", "", name.lower())) for name in further):
+        return True
+    return among_people and any(isinstance(each, str) for each in further.values())
+
+
+def _is_verdict(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.lower() in _VERDICT_WORDS
+    return isinstance(value, Mapping) and bool(value) and _VERDICT.issuperset(value)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _counts(result: Any) -> Mapping[str, int]:
+    if isinstance(result, list):
+        return {"items": len(result)}
+    if not isinstance(result, Mapping):
+        return {}
+    objects = (value for value in result.values() if isinstance(value, Mapping))
+    if len(result) > _FIELDS or any(map(_is_verdict, objects)) or not all(map(_FIELD.fullmatch, result)):
+        return {"items": len(result)}
+    counts = {}
+    for name, value in result.items():
+        if isinstance(value, Mapping | list):
+            counts[name] = len(value)
+        elif name.endswith("_count") and isinstance(value, int):
+            counts[name] = value
+    return counts
