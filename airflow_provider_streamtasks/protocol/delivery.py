@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamTaskException
+from airflow_provider_streamtasks.protocol.people import is_verdict, without_people
 from airflow_provider_streamtasks.protocol.polling import partial_failure
 from airflow_provider_streamtasks.protocol.results import verdicts
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
@@ -29,23 +30,6 @@ VALIDATION_REPORT = "validation_report"
 
 MAX_RESULT_SIZE = 64 * 1024
 """Bytes of an XCom at most, where nothing else is said."""
-
-_VERDICT = frozenset({"status", "error", "reason", "code", "message", "description"})
-_VERDICT_WORDS = frozenset({"ok", "completed", "failed", "error"})
-"""How an item ended, in Stream's words."""
-
-_OF_ANYTHING = frozenset(
-    {"id", "user_id", "cid", "type", "state", "task_id", "url", "path", "status", "error", "reason", "code"}
-)
-"""Fields of an object that is not a person; nor need it be one for having times (``created_at``)."""
-
-_PEOPLE = re.compile(r"users?|members?|owners?|senders?|persons?|people|\w+_by", re.ASCII)
-"""Names under which people stand."""
-
-_PERSONAL = re.compile(
-    r"((user|nick|display|full|first|last|given|family|sur)?name|.*(mail|phone|mobile|address|birth).*)"
-)
-"""Names of fields that tell of a person, in lower case and without what separates words."""
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _FIELDS = 20
@@ -231,7 +215,7 @@ def _result(key: str, whole: Any, policy: XComPolicy, notes: list[str], warnings
     value = without_signature(whole) if policy.redact_result_urls else whole
     if policy.push_result:
         return value
-    value, people = _without_people(value)
+    value, people = without_people(value)
     if _is_larger(value, policy.max_result_size):
         warnings.append(_too_large(key, "a summary", policy))
         return {"summary": summary(whole)}
@@ -260,70 +244,13 @@ def _is_larger(value: Any, size: int) -> bool:
     return False
 
 
-def _without_people(value: Any, among_people: bool = False) -> tuple[Any, int]:
-    """
-    Return a value in which people are cut to their ids, and how many there are.
-
-    One person becomes ``{"id": ...}``; a list with people becomes ``{"count": ..., "ids": [...]}``.
-
-    :param among_people: whether it stands under a name like ``users``
-    """
-    if isinstance(value, Mapping):
-        if _is_person(value, among_people):
-            return {name: value[name] for name in ("id", "user_id") if _is_id(value.get(name))}, 1
-        cut = {
-            name: _without_people(each, among_people or _PEOPLE.fullmatch(name) is not None)
-            for name, each in value.items()
-        }
-        return {name: each for name, (each, _) in cut.items()}, sum(people for _, people in cut.values())
-    if isinstance(value, list):
-        objects = [each for each in value if isinstance(each, Mapping)]
-        if any(_is_person(each, among_people) for each in objects):
-            ids = (each["id"] if _is_id(each.get("id")) else each.get("user_id") for each in objects)
-            return {"count": len(value), "ids": list(filter(_is_id, ids))}, len(value)
-        cuts = [_without_people(each, among_people) for each in value]
-        return [each for each, _ in cuts], sum(people for _, people in cuts)
-    return value, 0
-
-
-def _is_person(value: Mapping[str, Any], among_people: bool) -> bool:
-    """
-    Tell whether an object is a person, or may be one.
-
-    It is if there is an id of its own in it, with more to say than how an item ended; or a field that tells
-    of a person; or, where people stand, an id or any text. Other whole objects, such as channels, are taken
-    for people, too: better that one of these is cut than that somebody's address is not.
-    """
-    has_id = _is_id(value.get("id")) or _is_id(value.get("user_id"))
-    further = {
-        name: each
-        for name, each in value.items()
-        if not (name in _OF_ANYTHING or name.endswith("_at") or _is_verdict(each))
-    }
-    if has_id and (further or (among_people and not _is_verdict(value.get("id")))):
-        return True
-    if any(_PERSONAL.fullmatch(re.sub(r"[\W_]", "", name.lower())) for name in further):
-        return True
-    return among_people and any(isinstance(each, str) for each in further.values())
-
-
-def _is_verdict(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.lower() in _VERDICT_WORDS
-    return isinstance(value, Mapping) and bool(value) and _VERDICT.issuperset(value)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
 def _counts(result: Any) -> Mapping[str, int]:
     if isinstance(result, list):
         return {"items": len(result)}
     if not isinstance(result, Mapping):
         return {}
     objects = (value for value in result.values() if isinstance(value, Mapping))
-    if len(result) > _FIELDS or any(map(_is_verdict, objects)) or not all(map(_FIELD.fullmatch, result)):
+    if len(result) > _FIELDS or any(map(is_verdict, objects)) or not all(map(_FIELD.fullmatch, result)):
         return {"items": len(result)}
     counts = {}
     for name, value in result.items():

@@ -24,6 +24,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from airflow_provider_streamtasks.protocol.people import without_people
+
 GOOD = frozenset({"ok", "completed"})
 """Statuses of success. Stream docs: ``completed`` of Stream tasks, ``ok`` of items; its suites take both."""
 BAD = frozenset({"failed", "error"})
@@ -107,12 +109,16 @@ def in_words(items: Mapping[str, str]) -> str:
 
 
 def said(value: Any) -> str:
-    """Return what Stream put where words are expected, as text without signatures; empty if it is nothing."""
+    """
+    Return what Stream put where words are expected, as text; empty if it is nothing.
+
+    There are no signatures in it, and of people only their ids.
+    """
     if isinstance(value, Mapping):
         value = next(filter(None, map(value.get, _REASONS)), None) or value
     if not value:
         return ""
-    return without_queries(value if isinstance(value, str) else str(value)).strip()
+    return without_queries(value if isinstance(value, str) else str(without_people(value)[0])).strip()
 
 
 def without_queries(text: str) -> str:
