@@ -68,10 +68,10 @@ class TestPools:
         self, rarely_met: RarelyMet, include_deferred: bool, at_once: int
     ) -> None:
         airflow = rarely_met.airflow
-        pool = {"pool": "narrow", "slots": 1, "include_deferred": include_deferred}
+        pool = {"slots": 1, "include_deferred": include_deferred}
         known = {each["name"] for each in airflow.call("GET", "/pools")["pools"]}
         if "narrow" in known:
-            airflow.call("PATCH", "/pools/narrow", body=pool)
+            airflow.call("PATCH", "/pools/narrow", body={"pool": "narrow", **pool})
         else:
             airflow.call("POST", "/pools", body={"name": "narrow", **pool})
         run_id = airflow.trigger("in_a_pool")
@@ -112,7 +112,7 @@ class TestTriggersOfAnEarlierRelease:
             assert time.monotonic() < deadline
             time.sleep(0.3)
         airflow.kill("triggerer")
-        with closing(sqlite3.connect(airflow.database)) as database, database:
+        with closing(sqlite3.connect(airflow.database, timeout=60)) as database, database:
             ((number, classpath, stored),) = database.execute("select id, classpath, kwargs from trigger")
             assert classpath.startswith("airflow_provider_streamtasks.triggers.")
             arguments = json.loads(stored)
