@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamExportChannelsOperator,
 )
 from airflow_provider_streamtasks.operators.users import (
+    StreamDeactivateUsersOperator,
     StreamDeleteUsersOperator,
     StreamExportUsersOperator,
     StreamReactivateUsersOperator,
@@ -557,6 +558,36 @@ ASSERTIONS = (
         body={"user_ids": [], "user": "soft", "messages": "hard"},
         answer_holds={},
         operator=(StreamDeleteUsersOperator, {"user_ids": [], "user": "soft", "messages": "hard"}),
+    ),
+    Assertion(
+        operation="DeactivateUsers",
+        case="several",
+        answer="``task_id`` of 36 characters",
+        task="``completed``; ``result.users`` holds the users whole, each with ``deactivated_at``",
+        by=(
+            f"stream-chat-python {_PYTHON_CHAT}test_client.py test_deactivate_users",
+            f"stream-chat-python {_PYTHON_CHAT}async_chat/test_client.py test_deactivate_users",
+            "stream-chat-ruby spec/client_spec.rb deactivates multiple users",
+            "stream-chat-php tests/integration/IntegrationTest.php testDeactivateReactivateUsers",
+            "stream-py tests/test_chat_user.py test_deactivate_users",
+            "getstream-go chat_user_integration_test.go DeactivateUsersPlural",
+            "getstream-ruby spec/integration/chat_user_integration_spec.rb "
+            "deactivates multiple users at once via async task",
+            "getstream-php tests/Integration/ChatUserIntegrationTest.php testDeactivateUsersPlural",
+            "getstream-net tests/ChatUserIntegrationTests.cs DeactivateUsersPlural",
+            f"stream-sdk-java {_JAVA}ChatUserIntegrationTest.java testDeactivateUsersPlural",
+        ),
+        outcome=Outcome.COMPLETED,
+        path="/api/v2/users/deactivate",
+        body={"user_ids": ["ann", "joe"]},
+        answer_holds=_ID,
+        task_holds={
+            "status": "completed",
+            "result": {
+                "users": [{"id": "ann", "deactivated_at": some}, {"id": "joe", "deactivated_at": some}]
+            },
+        },
+        operator=(StreamDeactivateUsersOperator, {"user_ids": ["ann", "joe"]}),
     ),
     Assertion(
         operation="ReactivateUsers",
