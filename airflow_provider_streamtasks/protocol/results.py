@@ -172,7 +172,8 @@ def _is_field(result: Mapping[str, Any], name: str, value: Any) -> bool:
         return isinstance(value, str) and not _is_map_of_texts(result)
     if name in _BATCH_FIELDS:
         return _is_batch_update(result) and (value is None or _fits(name, value))
-    return name in _REASONS and bool(own_status(result))
+    status = own_status(result) if name in _REASONS else ""
+    return bool(status) and (status in BAD or not _is_plain_verdict(value))
 
 
 def _unsuccessful_channels(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -126,6 +126,12 @@ def test_items_of_every_name_at_once() -> None:
     assert verdicts(dict.fromkeys(names, OK)) == dict.fromkeys(names)
 
 
+def test_a_text_of_failure_is_no_reason_of_what_went_well() -> None:
+    assert failed_items({**BATCH, "description": "failed"}) == {"description": "failed"}
+    assert failed_items({**BATCH, "description": "done in 2 s"}) == {}
+    assert failed_items({**BATCH, "status": "failed", "description": "failed"}) == {}
+
+
 # -- batch updates -----------------------------------------------------------------------------------------
 
 
