@@ -126,7 +126,8 @@ class TestOneWorkerForWhatWentWrong:
 
     def test_an_xcom_that_is_missing_is_told_of(self, real: RealStream, runs: dict[str, str]) -> None:
         assert state(real, runs, "ww_no_id") == "failed"
-        assert "push an XCom?" in real.airflow.logs("ww_no_id", runs["ww_no_id"], "wait")
+        log = real.airflow.logs("ww_no_id", runs["ww_no_id"], "wait")
+        assert "no Airflow task that it comes from has pushed an id" in log
 
 
 class TestWorkersWhereSomethingWouldBeLost:
