@@ -42,7 +42,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
         running_sandbox(window=30) as small,
         local_mail() as mail,
     ):
-        small.control.budget("DeleteChannels", limit=20)
+        small.control.budget("DeleteChannels", limit=15)
         sandbox.control.add_user("airflow")
         sandbox.control.add_channel(ALERTS)
         skewed.control.fault("api_error", status=401, code=42, message="token used before issue at (iat)")
