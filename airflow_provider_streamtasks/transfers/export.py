@@ -23,13 +23,18 @@ from airflow_provider_streamtasks.arguments import (
     is_rendered,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.transfers.destination import (
+    asset_uri,
+    check_notation,
+    quiet,
+    storage_path,
+)
 from airflow_provider_streamtasks.transfers.progress import Progress, in_units
 from airflow_provider_streamtasks.transfers.source import ExportFile
 from airflow_provider_streamtasks.transfers.stored import (
     StoredFile,
     compare,
-    exists,
-    present,
+    find,
     store,
     write_manifest,
 )
@@ -42,7 +47,6 @@ FILES_KEY = "files"
 
 _NAME_PARTS = ("stream_task_id", "index", "suffix")
 _POLICIES = ("error", "skip", "overwrite")
-_FROM_ROOT = re.compile(r"((file|local):(//([^/@]*@)?(?=/)|(?!//)))?/", re.IGNORECASE)
 
 
 class StreamExportToObjectStorageOperator(BaseOperator):
@@ -71,8 +75,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     :raises StreamTaskException: if Stream says that an export failed
     :raises StreamException: if an export is not finished, or is none that leaves a file; if Stream or its
         storage host does not answer as needed
+    :raises ValueError: if the destination cannot be used, or Airflow has no such connection
     :raises AirflowFailException: if another file is in the place, and ``overwrite`` is ``"error"``
-    :raises OSError: if the storage does not take a file
+    :raises OSError: if the storage does not take a file, or does not tell whether one is there
     """
 
     template_fields: Sequence[str] = (
@@ -101,6 +106,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             check_stream_task_ids(stream_task_id)
         if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
             check_text("destination", destination)
+            check_notation("destination", destination)
         if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
             _check_file_name(file_name)
         if overwrite not in _POLICIES:
@@ -125,9 +131,8 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         try:
             exports = [ExportFile(self.hook, self.hook.get_task(task_id)) for task_id in task_ids]
             places = self._places(folder, exports)
-            stored = [
-                self._store(export, place, context) for export, place in zip(exports, places, strict=True)
-            ]
+            with quiet(folder):
+                stored = [self._store(*each) for each in zip(exports, places, strict=True)]
         finally:
             self.hook.close()
         files = [each.to_dict() for each in stored]
@@ -139,16 +144,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination
         conn_id = self.storage_conn_id and check_text("storage_conn_id", self.storage_conn_id)
-        if isinstance(given, ObjectStoragePath) and not conn_id:
-            folder = given
-        else:
-            # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
-            named = {"conn_id": conn_id} if conn_id else {}
-            folder = ObjectStoragePath(check_text("destination", str(given)), **named)
-        if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
-            raise ValueError(
-                f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
-            )
+        folder = storage_path("destination", given, conn_id or None)
         if folder.protocol in ("http", "https"):
             raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
         if (folder / "file").parent != folder:
@@ -174,16 +170,20 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             )
         return [folder / name for name in names]
 
-    def _store(self, export: ExportFile, path: ObjectStoragePath, context: Context) -> StoredFile:
+    def _store(self, export: ExportFile, path: ObjectStoragePath) -> StoredFile:
         compress = self.gzip and not export.suffix.endswith(".gz")
-        if self.overwrite != "overwrite" and exists(path):
-            there = present(path)
-            if self.overwrite == "error" and there.stream_task_id != export.task_id:
-                there = self._same(export, path, there, compress)
-            self.log.info("%s is there already (%s)", path, in_units(there.bytes))
-            return there
+        replace = self.overwrite == "overwrite"
+        if not replace and (there := find(path)):
+            return self._keep(export, path, there, compress)
         progress = Progress(path.name)
-        stored = store(export, path, compress=compress, progress=progress)
+        try:
+            stored = store(export, path, compress=compress, replace=replace, progress=progress)
+        except FileExistsError:
+            # Somebody was quicker, or the role may not look.
+            there = None if replace else find(path)
+            if there is None:
+                raise
+            return self._keep(export, path, there, compress)
         if export.encoding:
             self.log.warning("%s is stored as Stream's host sent it: compressed (%s)", path, export.encoding)
         self.log.info(
@@ -195,6 +195,15 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             stored.sha256,
         )
         return stored
+
+    def _keep(
+        self, export: ExportFile, path: ObjectStoragePath, there: StoredFile, compress: bool
+    ) -> StoredFile:
+        """Return the file that is there, if it is to stay."""
+        if self.overwrite == "error" and there.stream_task_id != export.task_id:
+            there = self._same(export, path, there, compress)
+        self.log.info("%s is there already (%s)", path, in_units(there.bytes))
+        return there
 
     def _same(
         self, export: ExportFile, path: ObjectStoragePath, there: StoredFile, compress: bool
@@ -217,8 +226,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         for outlet in self.outlets:
             if isinstance(outlet, AssetAlias):
                 for file in files:
-                    uri = ObjectStoragePath(file["path"])
-                    asset = Asset(f"{uri.protocol or 'file'}://{uri.path}")
+                    asset = Asset(asset_uri(ObjectStoragePath(file["path"])))
                     context["outlet_events"][outlet].add(asset, extra=file)
             elif isinstance(outlet, Asset | AssetRef):
                 extra: dict[str, Any] = context["outlet_events"][outlet].extra

@@ -13,10 +13,15 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_streamtasks.transfers.answers import Answer, meaning, os_errors
 from airflow_provider_streamtasks.transfers.aside import Aside
+from airflow_provider_streamtasks.transfers.beside import Beside
 from airflow_provider_streamtasks.transfers.draft import Draft
+from airflow_provider_streamtasks.transfers.look import look
 from airflow_provider_streamtasks.transfers.progress import Progress
 from airflow_provider_streamtasks.transfers.source import ExportFile
+from airflow_provider_streamtasks.transfers.storages import PART, storage_of
+from airflow_provider_streamtasks.transfers.upload import Upload
 
 MANIFEST = ".manifest.json"
 """What the name of a file's manifest ends with."""
@@ -48,11 +53,15 @@ class StoredFile:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def store(source: ExportFile, path: ObjectStoragePath, *, compress: bool, progress: Progress) -> StoredFile:
+def store(
+    source: ExportFile, path: ObjectStoragePath, *, compress: bool, replace: bool, progress: Progress
+) -> StoredFile:
     """
     Bring the file of an export to its place, whole or not at all, and write the manifest after it.
 
     :param compress: whether it is compressed on the way
+    :param replace: whether it may replace a file that is there
+    :raises FileExistsError: if it may not, and one is there
     :raises OSError: if the storage does not take it
     :raises StreamException: if the export cannot be read to its end
     """
@@ -60,7 +69,7 @@ def store(source: ExportFile, path: ObjectStoragePath, *, compress: bool, progre
         for place, chunk in source.chunks():
             if not chunk:  # the file begins
                 open_drafts.close()
-                draft = open_drafts.enter_context(Draft(path, source.size))
+                draft = open_drafts.enter_context(_draft(path, source.size, replace=replace))
                 content = open_drafts.enter_context(_Content(source, compress, draft.write))
             else:
                 content.take(chunk)
@@ -90,30 +99,15 @@ def compare(source: ExportFile, path: ObjectStoragePath, *, compress: bool, prog
     return content.as_stored(path)
 
 
-def present(path: ObjectStoragePath) -> StoredFile:
+def find(path: ObjectStoragePath) -> StoredFile | None:
     """
-    Return the file that is there, as its manifest says, or else as reading it shows.
+    Return the file that is there; ``None`` where a new one may be written.
 
-    :raises OSError: if the storage does not show it, or if it is a folder
+    :raises OSError: if the storage does not tell whether there is one, or does not show it
     """
-    fs: Any = path.fs
-    size = int(fs.info(path.path)["size"])
-    said = read_manifest(path)
-    if said and said.bytes == size:
-        return said
-    digest, count = hashlib.sha256(), 0
-    with fs.open(path.path, "rb", block_size=_CHUNK) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            count += len(chunk)
-    return StoredFile(str(path), count, digest.hexdigest())
-
-
-def exists(path: ObjectStoragePath) -> bool:
-    """Tell whether there is a file."""
-    fs: Any = path.fs
-    fs.invalidate_cache(path.parent.path)
-    return bool(fs.isfile(path.path))
+    with os_errors(path, "looked at"):
+        found = look(path, keeps_others=bool(storage_of(path.protocol).keeps_others))
+        return None if found is None else _present(path, int(found["size"]))
 
 
 def write_manifest(path: ObjectStoragePath, stored: StoredFile) -> None:
@@ -121,7 +115,7 @@ def write_manifest(path: ObjectStoragePath, stored: StoredFile) -> None:
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({**stored.to_dict(), "stored_at": now}, indent=2) + "\n"
     data = text.encode()
-    with Draft(_manifest(path), len(data)) as draft:
+    with _draft(_manifest(path), len(data), replace=True) as draft:
         draft.write(data)
         draft.commit()
 
@@ -139,8 +133,32 @@ def read_manifest(path: ObjectStoragePath) -> StoredFile | None:
             stream_task_id=said.get("stream_task_id"),
             items=said.get("items"),
         )
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    except Exception as error:
+        if meaning(error) is Answer.NOT_FOUND:
+            return None
+        raise
+
+
+def _draft(path: ObjectStoragePath, size: int | None, *, replace: bool) -> Draft:
+    kind = Upload if storage_of(path.protocol).whole_at_close else Beside
+    return kind(path, size, replace=replace)
+
+
+def _present(path: ObjectStoragePath, size: int) -> StoredFile:
+    """Return the file that is there, as its manifest says, or else as reading it shows."""
+    said = read_manifest(path)
+    if said and said.bytes == size:
+        return said
+    fs: Any = path.fs
+    digest, count = hashlib.sha256(), 0
+    options = {"block_size": PART} if storage_of(path.protocol).whole_at_close else {}
+    with fs.open(path.path, "rb", **options) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            count += len(chunk)
+    return StoredFile(str(path), count, digest.hexdigest())
 
 
 def _count_lines(chunk: bytes) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 from tests.conftest import StartTask
+from tests.transfers import stores
 from tests.transfers.hosts import StorageHost, storage_host
 
 Export = Callable[..., str]
@@ -63,6 +65,32 @@ class StoringRun(Run):
 
 
 Store = Callable[..., Any]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for name, needs in stores.LEFT_OUT.items():
+        terminalreporter.write_line(f"tests/transfers: {name} was left out, for want of {needs}")
+
+
+@pytest.fixture(scope="session", params=stores.HERE)
+def one_storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Each storage whose server can run here, started once."""
+    start, _, _ = stores.SERVERS[request.param]
+    with start(tmp_path_factory.mktemp(request.param)) as storage:
+        storage.name = request.param
+        yield storage
+
+
+@pytest.fixture
+def storage(one_storage: stores.Store, monkeypatch: pytest.MonkeyPatch) -> stores.Store:
+    """An empty storage, to which Airflow has a connection."""
+    for conn_id, connection in one_storage.connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+    one_storage.clear()
+    if one_storage.proxy:
+        one_storage.proxy.reset()
+    stores.short_pauses(one_storage.name, monkeypatch)
+    return one_storage
 
 
 @pytest.fixture

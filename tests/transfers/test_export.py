@@ -19,8 +19,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath
 from airflow.sdk.io.store import attach
-from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
-from fsspec.spec import AbstractBufferedFile
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
@@ -317,91 +316,6 @@ def test_no_stream_task(bad: Any, store: Store) -> None:
 
 
 # -- storages ------------------------------------------------------------------------------------------------
-
-
-class Bucket(MemoryFileSystem):
-    """Shows an object when its upload is complete, as S3 does: also when a broken `with` closes the file."""
-
-    cachable = False
-    store: dict[str, Any] = {}  # noqa: RUF012
-    room = 10**9
-
-    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **kwargs: Any) -> Any:
-        if mode == "rb":
-            return super()._open(path, mode, **kwargs)
-        return Upload(self, path, mode, block_size=16)
-
-    def mv(self, *_: Any, **__: Any) -> None:
-        raise AssertionError("a copy of the whole")
-
-
-class Upload(AbstractBufferedFile):
-    uploads = 0
-
-    def _initiate_upload(self) -> None:
-        type(self).uploads += 1
-        self.parts: list[bytes] = []
-
-    def _upload_chunk(self, final: bool = False) -> bool:
-        self.parts.append(self.buffer.getvalue())
-        if sum(map(len, self.parts)) > self.fs.room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if final:
-            path = self.fs._strip_protocol(self.path)
-            self.fs.store[path] = MemoryFile(self.fs, path, b"".join(self.parts))
-            type(self).uploads -= 1
-        return True
-
-    def discard(self) -> None:
-        type(self).uploads -= 1
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    bucket = Bucket()
-    attach(protocol="s3", fs=bucket).fs = bucket
-    Upload.uploads = 0
-    yield bucket
-    Bucket.store.clear()
-
-
-def test_an_object_storage_gets_one_upload(bucket: Bucket, export: Export, store: Store) -> None:
-    task_id = export(CONTENT)
-    stored = store(task_id, destination="s3://bucket/exports/")
-    assert stored["path"] == f"s3://bucket/exports/{task_id}.jsonl"
-    assert sorted(Bucket.store) == [
-        f"/bucket/exports/{task_id}.jsonl",
-        f"/bucket/exports/{task_id}.jsonl.manifest.json",
-    ]
-    assert bucket.cat_file(f"bucket/exports/{task_id}.jsonl") == CONTENT
-    assert store(task_id, destination="s3://bucket/exports/") == stored
-
-
-@pytest.mark.parametrize("etag", ['"one"', None])
-def test_a_broken_upload_leaves_no_object(
-    etag: str | None, bucket: Bucket, export: Export, host: StorageHost, store: Store
-) -> None:
-    task_id = export(CONTENT)
-    host.etag = etag
-    host.troubles += [Trouble(cut=30), Trouble(status=404)]
-    with pytest.raises(StreamApiException):
-        store(task_id, destination="s3://bucket/exports/")
-    assert Bucket.store == {}
-    assert Upload.uploads == 0
-
-    host.troubles += [Trouble(cut=30)]
-    store(task_id, destination="s3://bucket/exports/")
-    assert bucket.cat_file(f"bucket/exports/{task_id}.jsonl") == CONTENT
-    assert Upload.uploads == 0
-
-
-def test_a_full_object_storage(
-    bucket: Bucket, export: Export, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Bucket, "room", 20)
-    with pytest.raises(OSError, match="No space left"):
-        store(export(CONTENT), destination="s3://bucket/exports/")
-    assert Bucket.store == {}
 
 
 class SmallDisk(MemoryFileSystem):

@@ -1,0 +1,82 @@
+"""What an answer of a storage means: pure, for every storage, and the only place that decides it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+
+class Answer(Enum):
+    """What an error that a storage raised says about a file."""
+
+    NOT_FOUND = "there is no such file"
+    TAKEN = "there is a file already"
+    FORBIDDEN = "one may not know"
+    UNKNOWN = "it does not tell"
+
+
+def meaning(error: BaseException) -> Answer:
+    """
+    Return what an error of fsspec's, or of a library below it, means.
+
+    Only a plain "not found" means that there is no file.
+    """
+    for each in _chain(error):
+        if isinstance(each, FileNotFoundError):
+            return Answer.NOT_FOUND
+        if isinstance(each, FileExistsError):
+            return Answer.TAKEN
+        # Of a missing right, gcsfs makes an error without a number.
+        if isinstance(each, PermissionError) or str(each).startswith("Forbidden: "):
+            return Answer.FORBIDDEN
+        status = _status(each)
+        if status:
+            return {404: Answer.NOT_FOUND, 403: Answer.FORBIDDEN}.get(status, Answer.UNKNOWN)
+    return Answer.UNKNOWN
+
+
+def may_write(answer: Answer, *, keeps_others: bool) -> bool:
+    """
+    Tell whether one may write after a look that raised an error, without replacing somebody else's file.
+
+    :param keeps_others: whether the storage itself refuses to replace a file. Then a role that may only
+        write need not look.
+    """
+    return answer is Answer.NOT_FOUND or (answer is Answer.FORBIDDEN and keeps_others)
+
+
+@contextlib.contextmanager
+def os_errors(path: object, done: str) -> Iterator[None]:
+    """
+    Make what the libraries of a storage raise the ``OSError`` that callers expect.
+
+    :param path: which file
+    :param done: what is being done to it, such as ``written``
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{path} cannot be {done}: {error}") from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _status(error: Any) -> int:
+    """Return the HTTP status that an error of Azure's, Google's, aiohttp's or botocore's carries, or 0."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata") if isinstance(response, dict) else None
+    found = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
+    for value in (found, *(getattr(error, name, None) for name in ("status_code", "code", "status"))):
+        if isinstance(value, int | str) and str(value).isdecimal():
+            return int(value)
+    return 0

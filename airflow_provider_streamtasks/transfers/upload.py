@@ -1,0 +1,92 @@
+"""Drafts in object storages that show an object only when its upload is complete."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.transfers.answers import os_errors
+from airflow_provider_streamtasks.transfers.draft import Draft
+from airflow_provider_streamtasks.transfers.storages import part_size, storage_of
+
+
+class Upload(Draft):
+    """
+    An upload under the final name: one request for what fits in one part, else part by part.
+
+    Every part but the last is of the same size, whatever pieces come in.
+
+    :raises OSError: if the storage would show bytes before the file is complete
+    """
+
+    def __init__(self, path: ObjectStoragePath, size: int | None, *, replace: bool) -> None:
+        self._path = path
+        self._fs: Any = path.fs
+        self._replace = replace
+        self._part = part_size(size)
+        self._pending = bytearray()
+        self._file: Any = None
+        if early := storage_of(path.protocol).shows_early:
+            self._refuse_early(early)
+
+    def write(self, data: bytes) -> None:
+        """
+        Append bytes.
+
+        :raises OSError: if the storage refuses them
+        """
+        rest = memoryview(data)
+        while rest:
+            # A full part waits until more comes, so that the last one is never empty.
+            if len(self._pending) == self._part:
+                self._send()
+            room = self._part - len(self._pending)
+            self._pending += rest[:room]
+            rest = rest[room:]
+
+    def commit(self) -> None:
+        """
+        Complete the upload.
+
+        :raises FileExistsError: if nothing may be replaced, and another file is there
+        :raises OSError: if the storage does not take it; it does not appear then
+        """
+        if self._file is None:
+            # Also because an empty file in mode "xb" replaces what is there, with s3fs 2026.9.
+            with os_errors(self._path, "written"):
+                mode = "overwrite" if self._replace else "create"
+                self._fs.pipe_file(self._path.path, bytes(self._pending), mode=mode)
+            return
+        self._send()
+        with os_errors(self._path, "written"):
+            self._file.close()
+        self._file = None
+
+    def discard(self) -> None:
+        """Abort the upload. Azure has no call for that: the next success there drops what was sent."""
+        file, self._file = self._file, None
+        self._pending.clear()
+        if file is not None:
+            _compat.drop_upload(file)
+
+    def _send(self) -> None:
+        with os_errors(self._path, "written"):
+            if self._file is None:
+                mode = "wb" if self._replace else "xb"
+                self._file = self._fs.open(self._path.path, mode, block_size=self._part)
+            self._file.write(bytes(self._pending))
+        self._pending.clear()
+
+    def _refuse_early(self, early: frozenset[str]) -> None:
+        with os_errors(self._path, "written"):
+            file = self._fs.open(self._path.path, "wb")
+        _compat.drop_upload(file)
+        if type(file).__name__ in early:
+            raise OSError(
+                errno.ENOTSUP,
+                "a bucket that shows a file while it is written (a zonal one) cannot take a file as a whole",
+                str(self._path),
+            )

@@ -1,0 +1,247 @@
+"""Every storage: what is stored, what stays, and what is left when something goes wrong on either side."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from tests.conftest import Logs
+from tests.transfers.conftest import Export, Store
+from tests.transfers.hosts import StorageHost, Trouble
+from tests.transfers.stores import Store as Storage
+
+MIB = 2**20
+SMALL = b'{"cid": "messaging:a"}\n' * 1000
+LARGE = b"".join(
+    b'{"line": %09d, "text": "%s"}\n' % (number, b"x" * 200) for number in range(52_000)
+)  # 12 MiB
+OTHER = b"somebody else's"
+FILES = ["x", "x.manifest.json"]
+MOST_REQUESTS = {"s3": 4, "azure": 8, "google": 8}
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_stored(storage: Storage, content: bytes, stored: dict[str, Any]) -> None:
+    assert storage.names() == FILES
+    assert storage.read("x") == content
+    assert (stored["bytes"], stored["sha256"]) == (len(content), sha(content))
+    manifest = json.loads(storage.read("x.manifest.json"))
+    assert {key: manifest[key] for key in stored} == stored
+
+
+@pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "two parts"])
+def test_a_first_store(
+    storage: Storage,
+    content: bytes,
+    export: Export,
+    store: Store,
+    logs: Logs,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    is_stored(storage, content, store(export(content), destination=storage.folder, file_name="x"))
+    assert storage.unfinished() == []
+    if storage.proxy and content is not LARGE:
+        assert len(storage.proxy.requests) <= MOST_REQUESTS[storage.name], storage.proxy.requests
+        assert {method for method, _ in storage.proxy.requests}.isdisjoint({"DELETE", "PATCH"})
+    assert len(logs.lines) < 20, logs.lines
+
+
+@pytest.mark.parametrize("overwrite", ["error", "skip", "overwrite"])
+def test_a_second_run_ends_the_same(storage: Storage, overwrite: str, export: Export, store: Store) -> None:
+    arguments = {"destination": storage.folder, "file_name": "x", "overwrite": overwrite}
+    task_id = export(SMALL)
+    first = store(task_id, **arguments)
+    assert store(task_id, **arguments) == first
+    is_stored(storage, SMALL, first)
+
+
+def test_a_process_died_before_the_manifest(storage: Storage, export: Export, store: Store) -> None:
+    arguments = {"destination": storage.folder, "file_name": "x"}
+    task_id = export(SMALL)
+    first = store(task_id, **arguments)
+    storage.remove("x.manifest.json")
+    assert store(task_id, **arguments) == first
+    is_stored(storage, SMALL, first)
+
+
+def test_another_file_is_there(storage: Storage, export: Export, store: Store) -> None:
+    arguments = {"destination": storage.folder, "file_name": "x"}
+    storage.put("x", OTHER)
+    task_id = export(SMALL)
+    with pytest.raises(AirflowFailException, match="is there already"):
+        store(task_id, overwrite="error", **arguments)
+    assert store(task_id, overwrite="skip", **arguments)["sha256"] == sha(OTHER)
+    assert (storage.names(), storage.read("x")) == (["x"], OTHER)
+    is_stored(storage, SMALL, store(task_id, overwrite="overwrite", **arguments))
+
+
+@pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "two parts"])
+@pytest.mark.parametrize("overwrite", ["error", "skip"])
+def test_another_file_appears_meanwhile(
+    storage: Storage, overwrite: str, content: bytes, export: Export, host: StorageHost, store: Store
+) -> None:
+    """After the look, and before the last request: nothing but the storage itself can tell then."""
+    task_id = export(content)
+    host.troubles += [Trouble(before=lambda: storage.put("x", OTHER))]
+    arguments = {"destination": storage.folder, "file_name": "x", "overwrite": overwrite}
+    if overwrite == "error":
+        with pytest.raises(AirflowFailException, match="is there already"):
+            store(task_id, **arguments)
+    else:
+        assert store(task_id, **arguments)["sha256"] == sha(OTHER)
+    assert (storage.names(), storage.read("x")) == (["x"], OTHER)
+    if storage.name != "azure":
+        assert storage.unfinished() == []
+
+
+def test_a_download_that_is_cut_and_resumed(
+    storage: Storage, export: Export, host: StorageHost, store: Store
+) -> None:
+    task_id = export(LARGE)
+    host.troubles += [Trouble(cut=MIB), Trouble(cut=5 * MIB + 1), Trouble(cut=100)]
+    is_stored(storage, LARGE, store(task_id, destination=storage.folder, file_name="x"))
+    assert len(host.places) == 4
+
+
+def test_gzip(storage: Storage, export: Export, store: Store) -> None:
+    stored = store(export(LARGE), destination=storage.folder, file_name="x", gzip=True)
+    assert storage.names() == ["x.gz", "x.gz.manifest.json"]
+    data = storage.read("x.gz")
+    assert gzip.decompress(data) == LARGE
+    assert stored["sha256"] == sha(data)
+
+
+def test_a_download_that_fails_leaves_what_was_there(
+    storage: Storage, export: Export, host: StorageHost, store: Store
+) -> None:
+    storage.put("x", OTHER)
+    task_id = export(LARGE)
+    arguments = {"destination": storage.folder, "file_name": "x", "overwrite": "overwrite"}
+    host.troubles += [Trouble(cut=6 * MIB), Trouble(status=404)]
+    with pytest.raises(Exception, match="404"):
+        store(task_id, **arguments)
+    assert (storage.names(), storage.read("x")) == (["x"], OTHER)
+    is_stored(storage, LARGE, store(task_id, **arguments))
+    assert storage.unfinished() == []
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "two parts"])
+def test_each_request_fails_in_turn(
+    storage: Storage, content: bytes, status: int, export: Export, store: Store
+) -> None:
+    """Whatever fails, the file is whole or not there, and the next run ends well."""
+    arguments = {"destination": storage.folder, "file_name": "x"}
+    for number in range(_requests_of_a_store(storage, content, export, store)):
+        storage.clear()
+        task_id = export(content)
+        storage.proxy.reset()  # type: ignore[union-attr]
+        storage.proxy.fail_at(number, status)  # type: ignore[union-attr]
+        with contextlib.suppress(OSError):
+            store(task_id, **arguments)
+        storage.proxy.reset()  # type: ignore[union-attr]
+        assert storage.names() in ([], ["x"], FILES)
+        assert storage.names() == [] or storage.read("x") == content
+        is_stored(storage, content, store(task_id, **arguments))
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("overwrite", ["error", "skip"])
+def test_each_request_fails_while_another_file_is_there(
+    storage: Storage, overwrite: str, status: int, export: Export, store: Store
+) -> None:
+    """A storage that does not say what is there never loses what is there."""
+    if not storage.proxy:
+        return
+    storage.put("x", OTHER)
+    for number in range(8):
+        task_id = export(SMALL)
+        storage.proxy.reset()
+        storage.proxy.fail_at(number, status)
+        with contextlib.suppress(OSError, AirflowFailException):
+            store(task_id, destination=storage.folder, file_name="x", overwrite=overwrite)
+        assert (storage.names(), storage.read("x")) == (["x"], OTHER)
+
+
+@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("overwrite", ["error", "skip"])
+def test_no_look_is_answered(
+    storage: Storage, overwrite: str, status: int, export: Export, store: Store
+) -> None:
+    if not storage.proxy:
+        return
+    storage.put("x", OTHER)
+    storage.proxy.fails = lambda number, method, path: status if method in ("GET", "HEAD") else None
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - each storage has its own words
+        store(export(SMALL), destination=storage.folder, file_name="x", overwrite=overwrite)
+    assert isinstance(raised.value, OSError)
+    assert (storage.names(), storage.read("x")) == (["x"], OTHER)
+
+
+def test_a_role_that_may_only_write(storage: Storage, export: Export, store: Store) -> None:
+    """No list, no read, no delete."""
+    if not storage.proxy:
+        return
+    storage.proxy.fails = lambda number, method, path: 403 if method in ("GET", "HEAD", "DELETE") else None
+    for content in (b"", SMALL, LARGE):
+        is_stored(storage, content, store(export(content), destination=storage.folder, file_name="x"))
+        storage.clear()
+
+
+_STORING = """
+import os, sys
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
+from tests.airflow_tasks import Run
+task_id, destination = sys.argv[1:]
+StreamExportToObjectStorageOperator(
+    task_id="store", stream_task_id=task_id, destination=destination, file_name="x"
+).execute(Run().context)
+"""
+
+
+def test_a_killed_process_leaves_nothing_after_the_next_success(
+    storage: Storage, export: Export, host: StorageHost, store: Store
+) -> None:
+    task_id = export(LARGE)
+    # Once it asks for the rest, most of the file is on the way.
+    host.troubles += [Trouble(cut=6 * MIB), Trouble(before=lambda: process.kill())]
+    process = subprocess.Popen([sys.executable, "-c", _STORING, task_id, storage.folder])
+    assert process.wait() == -9
+    assert storage.names() == []
+    is_stored(storage, LARGE, store(task_id, destination=storage.folder, file_name="x"))
+    if storage.name != "s3":  # where a lifecycle rule is needed
+        assert storage.unfinished() == []
+
+
+def test_two_hundred_mebibytes(storage: Storage, export: Export, host: StorageHost, store: Store) -> None:
+    piece = bytes(range(256)) * 4096
+    size = 200 * MIB
+    task_id = export()
+    host.troubles += [
+        Trouble(
+            stream=lambda write: [write(piece) for _ in range(200)], headers={"Content-Length": str(size)}
+        )
+    ]
+    stored = store(task_id, destination=storage.folder, file_name="x")
+    assert (stored["bytes"], stored["sha256"]) == (size, sha(piece * 200))
+    assert sha(storage.read("x")) == stored["sha256"]
+
+
+def _requests_of_a_store(storage: Storage, content: bytes, export: Export, store: Store) -> int:
+    if not storage.proxy:
+        return 0
+    store(export(content), destination=storage.folder, file_name="x")
+    return len(storage.proxy.requests)
