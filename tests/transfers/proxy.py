@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,6 +17,8 @@ class Proxy:
     """Passes requests on.
 
     :ivar requests: method and path of each
+    :ivar refuses: is given the method, the path and the headers of a request, and returns a status where the
+        emulator lets pass what the real storage does not
     :ivar fails: is given the number of a request (from 0), its method and its path; a status instead of
         ``None`` is the answer to it
     """
@@ -23,6 +26,7 @@ class Proxy:
     def __init__(self, target: str) -> None:
         self.target = target.removeprefix("http://")
         self.port = 0
+        self.refuses: Callable[[str, str, Message], int | None] = lambda method, path, headers: None
         self.reset()
 
     def reset(self) -> None:
@@ -51,6 +55,7 @@ class Proxy:
             number = len(self.requests)
             self.requests.append((handler.command, handler.path))
             status = self.fails(number, handler.command, handler.path)
+        status = status or self.refuses(handler.command, handler.path, handler.headers)
         if status:
             for size in _pieces(length):
                 handler.rfile.read(size)

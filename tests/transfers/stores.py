@@ -15,10 +15,12 @@ import time
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -194,6 +196,8 @@ class Google(Store):
         extra = {"is_anonymous": True, "project": "exports", "gcs.endpoint": proxy.url}
         self.connections = {"google_store": {"conn_type": "google_cloud_platform", "extra": extra}}
         self._call("POST", "/storage/v1/b?project=exports", json.dumps({"name": BUCKET}).encode())
+        proxy.refuses = self._refuses
+        self._conditional = False
 
     def _call(self, method: str, path: str, data: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.endpoint + path, data=data, method=method)
@@ -201,6 +205,18 @@ class Google(Store):
         with opener.open(request) as answer:
             body: bytes = answer.read()
         return body
+
+    def _refuses(self, method: str, path: str, headers: Message) -> int | None:
+        """Google's answer to the end of a conditional upload in parts: the emulator forgets the condition."""
+        query = parse_qs(urlsplit(path).query)
+        if query.get("uploadType") != ["resumable"]:
+            return None
+        if "upload_id" not in query:
+            self._conditional = query.get("ifGenerationMatch") == ["0"]
+            return None
+        ends = not headers.get("Content-Range", "/*").endswith("/*")
+        taken = query["name"][0].removeprefix("nightly/") in self.names()
+        return 412 if ends and taken and self._conditional and method != "DELETE" else None
 
     def names(self) -> list[str]:
         found = json.loads(self._call("GET", f"/storage/v1/b/{BUCKET}/o")).get("items", [])
