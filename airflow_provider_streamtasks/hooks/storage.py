@@ -29,6 +29,9 @@ Bytes that are handed on at a time: many small pieces cost more than the bytes i
 longer in the processor's cache when they are written.
 """
 
+_READ = 1024 * 1024
+"""Bytes that are read at a time from a file that is uploaded."""
+
 
 def upload(url: str, file: IO[bytes], size: int) -> None:
     """
@@ -37,17 +40,19 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
     :param url: ``https://``, or ``http://`` on a loopback host
     :param file: opened for reading bytes
     :param size: bytes
+    :raises OSError: if the file cannot be read, or has fewer bytes: what its storage raises
     :raises StreamTransportException: if the host cannot be reached, or breaks off
     :raises StreamApiException: if the host refuses the file
     """
     host = _host(url, "an upload URL")
     refused = None
+    source = _Sized(file, size)
     with requests.Session() as session:
         session.auth = _nothing_added
         try:
             answer = session.put(
                 url,
-                data=_Sized(file, size),
+                data=source,
                 headers={"Content-Type": "application/json"},
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 verify=certificate_authorities(),
@@ -56,6 +61,8 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
         except (requests.RequestException, OSError) as error:
             # The library's error names the URL, and the URL holds the signature.
             refused = type(error).__name__
+    if source.failed:
+        raise source.failed
     if refused:
         raise StreamTransportException(f"Uploading to {host} failed: {refused}")
     if not answer.ok or answer.is_redirect:
@@ -231,20 +238,43 @@ def _number(text: str | None) -> int | None:
 
 
 class _Sized:
-    """A file whose length is known: without it, requests would send chunks, which signed URLs refuse."""
+    """
+    A file whose length is known: without it, requests would send chunks, which signed URLs refuse.
+
+    :ivar failed: what reading the file raised: not to be taken for a failure of the host
+    """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
         self._size = size
+        self._left = size
+        self._read = b""
+        self.failed: Exception | None = None
 
     def __len__(self) -> int:
         return self._size
 
     def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
+        # It is asked for 16 KiB at a time, and each would be a request of its own to an SFTP server.
+        if not self._read and self._left:
+            self._read = self._next()
+        part, self._read = (self._read[:size], self._read[size:]) if size >= 0 else (self._read, b"")
+        return part
 
-    def __iter__(self) -> Any:
-        return iter(self._file)
+    def __iter__(self) -> Iterator[bytes]:
+        while part := self.read(CHUNK):
+            yield part
+
+    def _next(self) -> bytes:
+        try:
+            data = self._file.read(min(_READ, self._left))
+            if not data:
+                raise OSError(f"the file has become shorter than {self._size} bytes")
+        except Exception as error:
+            self.failed = error
+            raise
+        self._left -= len(data)
+        return data
 
 
 def _nothing_added(request: Any) -> Any:

@@ -35,7 +35,7 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
     The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload
     again what is uploaded.
 
-    :param file: an ``ObjectStoragePath``, or text like ``s3://bucket/import.json`` or
+    :param file: an ``ObjectStoragePath``, or text like ``s3://my_aws@bucket/import.json`` or
         ``/data/import.json``; at most 300 MiB (templated)
     :param mode: ``insert`` only adds what is not there, ``upsert`` also replaces what is there (templated)
     :param merge_custom: whether custom fields are merged instead of replaced (templated)
@@ -74,9 +74,13 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
 
     def _upload(self) -> str:
         from airflow_provider_streamtasks.hooks.storage import upload
+        from airflow_provider_streamtasks.transfers.answers import os_errors
+        from airflow_provider_streamtasks.transfers.destination import quiet, storage_path
+        from airflow_provider_streamtasks.transfers.storages import read_options
 
-        file = self.file if isinstance(self.file, ObjectStoragePath) else ObjectStoragePath(str(self.file))
-        size = file.stat().st_size
+        file = storage_path("file", self.file)
+        with quiet(file), os_errors(file, "read"):
+            size = file.stat().st_size
         if not 0 < size <= MAX_UPLOAD:
             raise ValueError(f"file is {file} with {size} bytes: 1 to {MAX_UPLOAD} bytes are needed")
         place = self.hook.call(create_import_url(file.name))
@@ -85,7 +89,7 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
             raise StreamException("CreateImportURL: the answer names no place to upload to")
         mask_secret(signature(url))
         started = time.monotonic()
-        with file.open("rb") as stream:  # type: ignore[no-untyped-call]
+        with quiet(file), file.open("rb", **read_options(file.protocol)) as stream:  # type: ignore[no-untyped-call]
             upload(url, stream, size)
         self.log.info("Uploaded %s, %d bytes, in %.1f s", file, size, time.monotonic() - started)
         return path
