@@ -3,13 +3,17 @@ VENV   ?= .venv
 PINS   ?= constraints.txt
 JOBS   ?= 3
 PY     := $(VENV)/bin/python
+
+# What the storages of tests/transfers take besides; empty leaves out those that need it.
+STORES  ?= stores
+AZURITE := azurite@3.37.0
 NODE   := $(and $(shell command -v node),$(shell command -v npm))
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit conformance system docs bench chaos storm fuzz findings clean oldest newest system-more
+.PHONY: help demo test lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,7 +24,8 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 	  || { echo "Python 3.10 to 3.14 is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Installing Airflow and the provider into $(VENV) (a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[$*]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[$*$(if $(filter dev,$*),$(STORES:%=,%))]'
+	@$(if $(and $(filter dev,$*),$(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) $(AZURITE))
 	@touch $@
 
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
@@ -58,6 +63,9 @@ bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.export
 
+stores: $(VENV)/.dev  ## Every storage that can run here, with the time of each case
+	$(PY) -m pytest tests/transfers/test_storages.py -v --durations=0
+
 chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (40 minutes)
 	$(PY) -m tests.chaos --seeds 5 --write
 
@@ -75,7 +83,7 @@ docs: $(VENV)/.dev  ## The documentation, warnings as errors
 
 oldest:  ## The unit tests on the older releases of Airflow that are supported
 	@for minor in $(OLD); do \
-	  $(MAKE) unit VENV=.venv-$$minor PINS=constraints-$$minor.txt || exit; \
+	  $(MAKE) unit VENV=.venv-$$minor PINS=constraints-$$minor.txt STORES= || exit; \
 	done
 
 newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, outside CI
