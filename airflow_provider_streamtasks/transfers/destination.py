@@ -16,7 +16,6 @@ from airflow_provider_streamtasks.arguments import check_text
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
-_FROM_ROOT = re.compile(r"((file|local):(//([^/@]*@)?(?=/)|(?!//)))?/", re.IGNORECASE)
 _AZURE_HOST = re.compile(r"abfss?://([^/@]*)@([^/@]*\.[^/@]*)(/.*)?", re.IGNORECASE)
 _LOSES_CONTAINER = re.compile(r"adl://", re.IGNORECASE)
 
@@ -58,8 +57,6 @@ def storage_path(
         named: Any = {"conn_id": conn_id} if conn_id else {}
         path = ObjectStoragePath(check_text(name, str(given)), **named)
     _check_connection(name if not conn_id else "storage_conn_id", path.conn_id)
-    if path.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
-        raise ValueError(f"{name} is {str(given)!r}: a path from the root, or with a scheme, is needed")
     return path  # type: ignore[no-any-return]
 
 

@@ -46,6 +46,7 @@ PATHS_KEY = "paths"
 FILES_KEY = "files"
 
 _NAME_PARTS = ("stream_task_id", "index", "suffix")
+_FROM_ROOT = re.compile(r"((file|local):(//([^/@]*@)?(?=/)|(?!//)))?/", re.IGNORECASE)
 _POLICIES = ("error", "skip", "overwrite")
 
 
@@ -145,6 +146,10 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         given: Any = self.destination
         conn_id = self.storage_conn_id and check_text("storage_conn_id", self.storage_conn_id)
         folder = storage_path("destination", given, conn_id or None)
+        if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
+            raise ValueError(
+                f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
+            )
         if folder.protocol in ("http", "https"):
             raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
         if (folder / "file").parent != folder:

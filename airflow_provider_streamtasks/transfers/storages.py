@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +87,8 @@ def part_size(size: int | None) -> int:
         return _PART_OF_UNKNOWN
     # A multiple of 256 KiB, which Google insists on.
     return max(PART, -(-size // (_MOST_PARTS * 2**18)) * 2**18)
+
+
+def read_options(protocol: str) -> dict[str, Any]:
+    """Return what fsspec is told for reading: how much to ask an object storage for at a time."""
+    return {"block_size": PART} if storage_of(protocol).whole_at_close else {}

@@ -20,7 +20,7 @@ from airflow_provider_streamtasks.transfers.draft import Draft
 from airflow_provider_streamtasks.transfers.look import look
 from airflow_provider_streamtasks.transfers.progress import Progress
 from airflow_provider_streamtasks.transfers.source import ExportFile
-from airflow_provider_streamtasks.transfers.storages import PART, storage_of
+from airflow_provider_streamtasks.transfers.storages import read_options, storage_of
 from airflow_provider_streamtasks.transfers.upload import Upload
 
 MANIFEST = ".manifest.json"
@@ -153,8 +153,7 @@ def _present(path: ObjectStoragePath, size: int) -> StoredFile:
         return said
     fs: Any = path.fs
     digest, count = hashlib.sha256(), 0
-    options = {"block_size": PART} if storage_of(path.protocol).whole_at_close else {}
-    with fs.open(path.path, "rb", **options) as file:
+    with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             count += len(chunk)

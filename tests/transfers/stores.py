@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from abc import ABC, abstractmethod
@@ -345,6 +346,7 @@ SERVERS: dict[str, tuple[Server, bool, str]] = {
 """By name: what starts it, whether what it takes is here, and what that is."""
 
 HERE = [name for name, (_, here, _) in SERVERS.items() if here]
+OVER_HTTP = [name for name in HERE if name in ("s3", "azure", "google")]
 LEFT_OUT = {name: needs for name, (_, here, needs) in SERVERS.items() if not here}
 
 
@@ -367,17 +369,19 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _server(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise RuntimeError(f"{command[0]} did not start: {process.communicate()[1]!r}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.communicate()
+    # Not a pipe for what it says: processes that it started would keep it open.
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    said.seek(0)
+                    raise RuntimeError(f"{command[0]} did not start: {said.read()!r}")
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+            process.wait()

@@ -8,14 +8,20 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.operators.imports import StreamImportOperator
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_tasks import Run
 from tests.conftest import Logs
 from tests.transfers.conftest import Export, Store
 from tests.transfers.hosts import StorageHost, Trouble
+from tests.transfers.stores import OVER_HTTP
 from tests.transfers.stores import Store as Storage
 
 MIB = 2**20
@@ -25,6 +31,7 @@ LARGE = b"".join(
 )  # 12 MiB
 OTHER = b"somebody else's"
 FILES = ["x", "x.manifest.json"]
+over_http = pytest.mark.parametrize("one_storage", OVER_HTTP, indirect=True)
 MOST_REQUESTS = {"s3": 4, "azure": 8, "google": 8}
 
 
@@ -48,11 +55,13 @@ def test_a_first_store(
     store: Store,
     logs: Logs,
     caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, int], None],
 ) -> None:
     caplog.set_level("INFO")
     is_stored(storage, content, store(export(content), destination=storage.folder, file_name="x"))
     assert storage.unfinished() == []
     if storage.proxy and content is not LARGE:
+        record_property("requests", len(storage.proxy.requests))
         assert len(storage.proxy.requests) <= MOST_REQUESTS[storage.name], storage.proxy.requests
         assert {method for method, _ in storage.proxy.requests}.isdisjoint({"DELETE", "PATCH"})
     assert len(logs.lines) < 20, logs.lines
@@ -137,6 +146,7 @@ def test_a_download_that_fails_leaves_what_was_there(
     assert storage.unfinished() == []
 
 
+@over_http
 @pytest.mark.parametrize("status", [403, 503])
 @pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "two parts"])
 def test_each_request_fails_in_turn(
@@ -144,27 +154,29 @@ def test_each_request_fails_in_turn(
 ) -> None:
     """Whatever fails, the file is whole or not there, and the next run ends well."""
     arguments = {"destination": storage.folder, "file_name": "x"}
-    for number in range(_requests_of_a_store(storage, content, export, store)):
+    assert storage.proxy
+    store(export(content), **arguments)
+    for number in range(len(storage.proxy.requests)):
         storage.clear()
         task_id = export(content)
-        storage.proxy.reset()  # type: ignore[union-attr]
-        storage.proxy.fail_at(number, status)  # type: ignore[union-attr]
+        storage.proxy.reset()
+        storage.proxy.fail_at(number, status)
         with contextlib.suppress(OSError):
             store(task_id, **arguments)
-        storage.proxy.reset()  # type: ignore[union-attr]
+        storage.proxy.reset()
         assert storage.names() in ([], ["x"], FILES)
         assert storage.names() == [] or storage.read("x") == content
         is_stored(storage, content, store(task_id, **arguments))
 
 
+@over_http
 @pytest.mark.parametrize("status", [403, 503])
 @pytest.mark.parametrize("overwrite", ["error", "skip"])
 def test_each_request_fails_while_another_file_is_there(
     storage: Storage, overwrite: str, status: int, export: Export, store: Store
 ) -> None:
     """A storage that does not say what is there never loses what is there."""
-    if not storage.proxy:
-        return
+    assert storage.proxy
     storage.put("x", OTHER)
     for number in range(8):
         task_id = export(SMALL)
@@ -175,13 +187,13 @@ def test_each_request_fails_while_another_file_is_there(
         assert (storage.names(), storage.read("x")) == (["x"], OTHER)
 
 
+@over_http
 @pytest.mark.parametrize("status", [403, 503])
 @pytest.mark.parametrize("overwrite", ["error", "skip"])
 def test_no_look_is_answered(
     storage: Storage, overwrite: str, status: int, export: Export, store: Store
 ) -> None:
-    if not storage.proxy:
-        return
+    assert storage.proxy
     storage.put("x", OTHER)
     storage.proxy.fails = lambda number, method, path: status if method in ("GET", "HEAD") else None
     with pytest.raises(Exception) as raised:  # noqa: PT011 - each storage has its own words
@@ -190,10 +202,10 @@ def test_no_look_is_answered(
     assert (storage.names(), storage.read("x")) == (["x"], OTHER)
 
 
+@over_http
 def test_a_role_that_may_only_write(storage: Storage, export: Export, store: Store) -> None:
     """No list, no read, no delete."""
-    if not storage.proxy:
-        return
+    assert storage.proxy
     storage.proxy.fails = lambda number, method, path: 403 if method in ("GET", "HEAD", "DELETE") else None
     for content in (b"", SMALL, LARGE):
         is_stored(storage, content, store(export(content), destination=storage.folder, file_name="x"))
@@ -240,8 +252,32 @@ def test_two_hundred_mebibytes(storage: Storage, export: Export, host: StorageHo
     assert sha(storage.read("x")) == stored["sha256"]
 
 
-def _requests_of_a_store(storage: Storage, content: bytes, export: Export, store: Store) -> int:
-    if not storage.proxy:
-        return 0
-    store(export(content), destination=storage.folder, file_name="x")
-    return len(storage.proxy.requests)
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "two parts"])
+def test_an_import_is_uploaded_from_there(
+    storage: Storage, content: bytes, connection: None, control: SandboxControl
+) -> None:
+    storage.put("x", content)
+    Run().execute(lambda: StreamImportOperator(task_id="import", file=f"{storage.folder}x", mode="upsert"))
+    (upload,) = control.journal("Upload")
+    assert upload["status"] == 200
+
+
+@over_http
+def test_an_import_whose_file_cannot_be_read_says_so(
+    storage: Storage, connection: None, control: SandboxControl
+) -> None:
+    storage.put("x", LARGE)
+    assert storage.proxy
+    gets = 0
+
+    def fails(number: int, method: str, path: str) -> int | None:
+        nonlocal gets
+        gets += method == "GET"
+        return 403 if gets > 1 else None
+
+    storage.proxy.fails = fails
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - each storage has its own words
+        Run().execute(
+            lambda: StreamImportOperator(task_id="import", file=f"{storage.folder}x", mode="upsert")
+        )
+    assert not isinstance(raised.value, StreamException)

@@ -1,0 +1,72 @@
+"""What an answer of a storage means: a table."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_streamtasks.transfers.answers import Answer, may_write, meaning, os_errors
+
+
+class WithStatus(Exception):
+    """As Azure's, Google's and aiohttp's errors carry what the server answered."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__("no")
+        vars(self).update(fields)
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+MEANINGS = [
+    (FileNotFoundError(errno.ENOENT, "x"), Answer.NOT_FOUND),
+    (FileExistsError(errno.EEXIST, "x"), Answer.TAKEN),
+    (PermissionError("x"), Answer.FORBIDDEN),
+    (OSError("Forbidden: https://storage/o/x"), Answer.FORBIDDEN),  # gcsfs
+    (OSError(errno.EIO, "503"), Answer.UNKNOWN),
+    (OSError(errno.EBUSY, "SlowDown"), Answer.UNKNOWN),
+    (TimeoutError(), Answer.UNKNOWN),
+    (ValueError("x"), Answer.UNKNOWN),
+    (WithStatus(status_code=404), Answer.NOT_FOUND),
+    (WithStatus(status_code=403), Answer.FORBIDDEN),
+    (WithStatus(status_code=401), Answer.UNKNOWN),
+    (WithStatus(code="503"), Answer.UNKNOWN),
+    (WithStatus(status=404), Answer.NOT_FOUND),
+    (WithStatus(response={"ResponseMetadata": {"HTTPStatusCode": 403}}), Answer.FORBIDDEN),
+    (WithStatus(response=SimpleNamespace(status_code=404), status_code=500), Answer.UNKNOWN),
+    (WithStatus(response={"ResponseMetadata": 3}, code="NoSuchKey"), Answer.UNKNOWN),
+    (caused_by(RuntimeError("Failed to upload block"), WithStatus(status_code=403)), Answer.FORBIDDEN),
+    (caused_by(OSError("x"), FileNotFoundError()), Answer.NOT_FOUND),
+    (caused_by(RuntimeError("x"), WithStatus(status_code=503)), Answer.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("error", "answer"), MEANINGS, ids=lambda value: repr(value)[:40])
+def test_meaning(error: Exception, answer: Answer) -> None:
+    assert meaning(error) is answer
+
+
+def test_an_error_that_causes_itself() -> None:
+    first, second = ValueError("x"), ValueError("y")
+    first.__cause__, second.__cause__ = second, first
+    assert meaning(first) is Answer.UNKNOWN
+
+
+@pytest.mark.parametrize("keeps_others", [True, False])
+@pytest.mark.parametrize("answer", Answer)
+def test_one_may_write_only_where_nothing_can_be_lost(answer: Answer, keeps_others: bool) -> None:
+    expected = answer is Answer.NOT_FOUND or (answer is Answer.FORBIDDEN and keeps_others)
+    assert may_write(answer, keeps_others=keeps_others) is expected
+
+
+def test_callers_get_an_os_error() -> None:
+    with pytest.raises(OSError, match="x cannot be read: no"), os_errors("x", "read"):
+        raise WithStatus(status_code=500)
+    with pytest.raises(FileExistsError), os_errors("x", "read"):
+        raise FileExistsError
