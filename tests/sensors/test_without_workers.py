@@ -289,6 +289,7 @@ def test_neither_yes_nor_no_is_refused(name: str) -> None:
         ),
         ({"end_from_trigger": False}, "Beginning and ending on a worker, because end_from_trigger is False"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
 def test_the_log_says_why_there_is_a_worker(
     start_task: StartTask, logs: Logs, arguments: dict[str, Any], line: str | None
