@@ -1,21 +1,29 @@
-"""``alert_text``: what a person needs to know at night about an Airflow task that failed."""
+"""``alert_text``: what a person needs to know at night about an Airflow task or a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set, Sized
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 from jinja2 import pass_context
-from jinja2.runtime import Context as JinjaContext
 
 from airflow_provider_streamtasks._compat import redact
 from airflow_provider_streamtasks.arguments import is_rendered
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.notifications.advice import READ_THE_LOG, advice
+from airflow_provider_streamtasks.notifications.context import (
+    Occasion,
+    dag_id,
+    earliest_retry,
+    is_about_run,
+    occasion,
+    of,
+    run_id,
+    task_instance,
+)
 from airflow_provider_streamtasks.protocol.results import without_queries
 from airflow_provider_streamtasks.protocol.tasks import UNKNOWN
 
@@ -28,25 +36,36 @@ NAMED = 3
 MAX_LINE = 600
 """Characters of a line at most."""
 
+_EXPLAINED = (
+    Occasion.FAILED,
+    Occasion.RETRY,
+    Occasion.FAILED_AT_LEAST_ONCE,
+    Occasion.LATE,
+    Occasion.UNKNOWN,
+)
+"""The occasions of which an alert gives the reason."""
+
 
 @pass_context
 def alert_text(context: Context) -> str:
     """
     Return five lines on a failure: what failed, for which items, since when, what to do, where the log is.
 
-    It takes the context of any callback, whatever is missing in it, and any exception. What Airflow masks in
-    its logs is masked here too, and URLs in errors lose their query, which may be a signature.
+    It takes the context of any callback, whatever is missing in it, and any exception. Of a success, a skip,
+    a retry or a beginning it says just that. What Airflow masks in its logs is masked here too, and URLs in
+    errors lose their query, which may be a signature.
 
     A template calls it without an argument: ``{{ macros.streamtasks.alert_text() }}``.
 
     :param context: what Airflow passes to the callback
     """
-    error = stream_error(_of(context, "exception"))
+    error = stream_error(of(context, "exception"))
+    why = occasion(context)
     lines = (
-        f"{_where(context)}: {_what(context, error)}",
+        _where(context, why) + (f": {_what(context, error)}" if why in _EXPLAINED else ""),
         f"For: {_for_which(context, error)}",
         f"Since: {_since(context, error)}",
-        f"What to do: {_what_to_do(context, error)}",
+        f"What to do: {_what_to_do(context, why, error)}",
     )
     told = [_one_line(without_queries(line)) for line in lines]
     return redact("\n".join([*told, f"Log: {_log(context)}"]))
@@ -63,31 +82,29 @@ def stream_error(exception: object) -> StreamException | None:
     return exception if isinstance(exception, StreamException) else None
 
 
-def _where(context: Context) -> str:
-    ti = _task_instance(context)
-    run_id = _run_id(context)
-    facts = [f"run {run_id}"] if run_id else []
-    name = _dag_id(context) or "An unknown DAG"
-    if task_id := _of(ti, "task_id"):
-        map_index = _of(ti, "map_index")
+def _where(context: Context, why: Occasion) -> str:
+    ti, run = task_instance(context), run_id(context)
+    facts = [f"run {run}"] if run else []
+    name = dag_id(context) or "An unknown DAG"
+    if task_id := of(ti, "task_id"):
+        map_index = of(ti, "map_index")
         mapped = isinstance(map_index, int) and map_index >= 0
         name += f".{task_id}[{map_index}]" if mapped else f".{task_id}"
-        if isinstance(number := _of(ti, "try_number"), int):
-            most = _of(ti, "max_tries")
+        if isinstance(number := of(ti, "try_number"), int):
+            most = of(ti, "max_tries")
             facts.append(f"try {number} of {most + 1}" if isinstance(most, int) else f"try {number}")
-    verb = "missed its deadline" if _of(context, "deadline") else "failed"
-    return f"{name} {verb}" + (f" ({', '.join(facts)})" if facts else "")
+    return f"{name} {why.value}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _what(context: Context, error: StreamException | None) -> str:
     if error is None:
-        exception = _of(context, "exception")
+        exception = of(context, "exception")
         if isinstance(exception, BaseException):
             return f"{type(exception).__name__}: {exception}"
-        if due := _moment(_of(_of(context, "deadline"), "deadline_time")):
+        if due := _moment(of(of(context, "deadline"), "deadline_time")):
             return f"it was due at {due}"
-        return str(exception or _of(context, "reason") or "Airflow does not tell the reason to this callback")
-    submitter = _submitter(_of(context, "task"))
+        return str(exception or of(context, "reason") or "Airflow does not tell the reason to this callback")
+    submitter = _submitter(of(context, "task"))
     operation = submitter.stream_operation.label if submitter else ""
     if isinstance(error, StreamTaskException):
         more = f" (one of {len(error.task_ids)} Stream tasks that failed)" if len(error.task_ids) > 1 else ""
@@ -99,74 +116,75 @@ def _what(context: Context, error: StreamException | None) -> str:
 
 
 def _for_which(context: Context, error: StreamException | None) -> str:
-    if _task_instance(context) is None:
+    if task_instance(context) is None:
         return "the whole run"
-    task, named = _of(context, "task"), []
+    task, named = of(context, "task"), []
     submitter = _submitter(task)
     spec = submitter.stream_operation.items if submitter else None
-    if failed := _of(error, "failed_items"):
+    if failed := of(error, "failed_items"):
         named.append(_few("failed items", failed))
-    elif spec and (items := _of(submitter, spec.name)):
+    elif spec and (items := of(submitter, spec.name)):
         # Which batch failed is known to nobody but Stream.
         among = "some of " if isinstance(items, Sized) and len(items) > spec.cap else ""
         named.append(among + _few(spec.name, items))
-    named.append(_few("Stream task", _of(error, "task_ids") or _of(task, "stream_task_id")))
+    named.append(_few("Stream task", of(error, "task_ids") or of(task, "stream_task_id")))
     return "; ".join(filter(None, named)) or "no items at Stream"
 
 
 def _since(context: Context, error: StreamException | None) -> str:
     known = {
-        "the Stream task was created": _of(error, "created_at"),
-        "this try began": _of(_task_instance(context), "start_date"),
-        "the run began": _of(_of(context, "dag_run"), "start_date"),
+        "the Stream task was created": of(error, "created_at"),
+        "this try began": of(task_instance(context), "start_date"),
+        "the run began": of(of(context, "dag_run"), "start_date"),
     }
     told = [f"{what} {moment}" for what, value in known.items() if (moment := _moment(value))]
     return ", ".join(told[:2]) or "unknown"
 
 
-def _what_to_do(context: Context, error: StreamException | None) -> str:
-    if error is not None:
-        return advice(error, submits=_operation(_of(context, "task")) is not None)
-    if _of(context, "deadline"):
+def _what_to_do(context: Context, why: Occasion, error: StreamException | None) -> str:
+    if why is Occasion.SKIPPED:
+        return "Nothing, unless it should have run: the log says why it was skipped."
+    if why in (Occasion.BEGAN, Occasion.SUCCEEDED):
+        return "Nothing."
+    if why is Occasion.LATE:
         return "See which Airflow task of the run is not finished, and what it waits for."
-    if _task_instance(context) is None:
+    if why is Occasion.RETRY:
+        moment = _moment(earliest_retry(context))
+        when = f", not before {moment}" if moment else ""
+        return f"Wait: Airflow tries it again{when}. {of(error, 'hint') or ''}"
+    if why is Occasion.FAILED_AT_LEAST_ONCE:
+        return f"See in Airflow whether it is tried again. If not: {READ_THE_LOG}"
+    if why is Occasion.UNKNOWN:
+        return "Look at the DAG's page."
+    if is_about_run(context):
         return "See which Airflow tasks of the run failed, and read their logs."
+    if error is not None:
+        return advice(error, submits=_operation(of(context, "task")) is not None)
     return READ_THE_LOG
 
 
 def _log(context: Context) -> str:
-    if url := _of(_task_instance(context), "log_url"):
+    if url := of(task_instance(context), "log_url"):
         return str(url)
-    dag_id, run_id = _dag_id(context), _run_id(context)
-    run = f"/runs/{quote(str(run_id))}" if run_id else ""
+    dag, run = dag_id(context), run_id(context)
     base: str = conf.get("api", "base_url", fallback=None) or "http://localhost:8080"
-    return base.rstrip("/") + (f"/dags/{dag_id}{run}" if dag_id else "")
-
-
-def _task_instance(context: Context) -> Any:
-    # The callback of a DAG gets the Airflow task that happened to end last, which is not what it is about.
-    return None if _of(context, "reason") else _of(context, "ti")
-
-
-def _dag_id(context: Context) -> Any:
-    return next(filter(None, (_of(_of(context, name), "dag_id") for name in ("ti", "dag_run", "dag"))), None)
-
-
-def _run_id(context: Context) -> Any:
-    run = _of(context, "dag_run")
-    return _of(context, "run_id") or _of(_of(context, "ti"), "run_id") or _of(run, "dag_run_id")
+    return (
+        base.rstrip("/")
+        + (f"/dags/{dag}" if dag else "")
+        + (f"/runs/{quote(str(run))}" if dag and run else "")
+    )
 
 
 def _operation(task: Any) -> Any:
     """Return the operation of Stream's that an Airflow task submits; ``None`` where it submits nothing."""
-    return _of(task, "stream_operation")
+    return of(task, "stream_operation")
 
 
 def _submitter(task: Any) -> Any:
     """Return the Airflow task that submitted: this one, or the only one right before it that did."""
     if _operation(task):
         return task
-    submitters = list(filter(_operation, _of(task, "upstream_list") or ()))
+    submitters = list(filter(_operation, of(task, "upstream_list") or ()))
     return submitters[0] if len(submitters) == 1 else None
 
 
@@ -196,11 +214,3 @@ def _moment(value: Any) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"
-
-
-def _of(holder: Any, name: str) -> Any:
-    """Return an entry or an attribute; ``None`` where there is none, or where it cannot be had."""
-    # Nothing that only adorns an alert may keep it from being sent.
-    with suppress(Exception):
-        return holder.get(name) if isinstance(holder, Mapping | JinjaContext) else getattr(holder, name, None)
-    return None

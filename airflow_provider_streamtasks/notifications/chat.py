@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
@@ -13,6 +13,7 @@ from airflow_provider_streamtasks._compat import redact
 from airflow_provider_streamtasks.arguments import check_text, is_rendered
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.alerts import alert_text
+from airflow_provider_streamtasks.notifications.context import identity
 from airflow_provider_streamtasks.protocol.messages import CHANNEL
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class StreamChatNotifier(BaseNotifier):
         super().__init__(**kwargs)
         self.channel = CHANNEL.check("channel", channel) if is_rendered(channel) else channel
         self.text = text if text is None else check_text("text", text)
+        self._template = self.text
         self.user_id = check_text("user_id", user_id)
         self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
 
@@ -80,12 +82,10 @@ class StreamChatNotifier(BaseNotifier):
             "cid": self.channel,
             "text": text,
             "user_id": self.user_id,
-            "message_id": _message_id({**context}, self.channel, text),
+            "message_id": self._message_id(context),
         }
 
-
-def _message_id(context: Mapping[str, Any], channel: str, text: str) -> str:
-    """Return the same id for the same alert, so that a callback that runs twice posts once."""
-    ti, deadline = context.get("ti"), context.get("deadline") or {}
-    about = [getattr(ti, name, None) for name in ("dag_id", "task_id", "map_index", "try_number")]
-    return str(uuid5(NAMESPACE_URL, repr((channel, context.get("run_id"), *about, deadline.get("id"), text))))
+    def _message_id(self, context: Context) -> str:
+        """Return one id for all messages of this notifier's about one event: Stream takes it once."""
+        # Not made of the rendered text, in which a time or a number may differ when a callback runs again.
+        return str(uuid5(NAMESPACE_URL, repr((self.channel, self._template, *identity(context)))))

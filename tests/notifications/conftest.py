@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TaskInstanceState
 from airflow.sdk.execution_time.context import MacrosAccessor
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
@@ -38,6 +38,7 @@ class FailedTaskInstance(TaskInstance):
     max_tries = 2
     start_date = datetime(2026, 1, 7, 1, 2, 3, tzinfo=timezone.utc)
     log_url = LOG_URL
+    state = TaskInstanceState.FAILED
 
     def __init__(self, task_id: str = "wait") -> None:
         super().__init__()

@@ -335,7 +335,7 @@ def test_a_missed_deadline_is_about_the_run(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_context_with_nothing_in_it_still_gives_five_lines() -> None:
-    assert lines({})[0] == "An unknown DAG failed: Airflow does not tell the reason to this callback"
+    assert lines({})[0] == "An unknown DAG ran a callback: Airflow does not tell the reason to this callback"
 
 
 def test_what_cannot_be_had_is_left_out() -> None:
