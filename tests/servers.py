@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +44,69 @@ def answering(
 
     with _serving(Handler, certificate) as port:
         yield f"{'https' if certificate else 'http'}://localhost:{port}"
+
+
+@contextmanager
+def dripping(
+    pieces: Sequence[bytes], *, pause: float, certificate: Path | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Answer every request piece by piece; yield the base URL, and the list of the requests' beginnings.
+
+    :param pause: seconds before each piece.
+    :param certificate: PEM file with key and certificate: speak TLS.
+    """
+    asked: list[bytes] = []
+    over = threading.Event()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+    if tls and certificate:
+        tls.load_cert_chain(certificate)
+
+    def serve(connection: socket.socket) -> None:
+        with (
+            suppress(OSError),
+            connection as plain,
+            tls.wrap_socket(plain, server_side=True) if tls else plain as talk,
+        ):
+            while begun := talk.recv(65536):
+                asked.append(begun)
+                for piece in pieces:
+                    if over.wait(pause):
+                        return
+                    talk.sendall(piece)
+
+    def accept() -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                connection, _ = listener.accept()
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"{'https' if tls else 'http'}://localhost:{listener.getsockname()[1]}", asked
+        finally:
+            over.set()
+            thread.join()
+
+
+@contextmanager
+def full(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """Listen and let nobody in: further connections get no answer at all. Yield the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket(family))
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        time.sleep(0.05)
+        yield listener.getsockname()[1]
 
 
 @contextmanager

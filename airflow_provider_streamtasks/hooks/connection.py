@@ -12,6 +12,9 @@ from airflow_provider_streamtasks.protocol.credentials import DEFAULT_BASE_URL, 
 DEFAULT_REQUEST_TIMEOUT = 30.0
 DEFAULT_RATE_LIMIT_SHARE = 0.8
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds to make a connection at the most."""
+
 
 class AirflowConnection(Protocol):
     """The fields of Airflow's connection that are read here."""
@@ -33,13 +36,18 @@ class StreamConnection:
     A connection to Stream, checked.
 
     :param credentials: key, secret and base URL
-    :param request_timeout: seconds that Stream may take to answer one request
+    :param request_timeout: seconds that one request may take, from connecting to the last byte of the answer
     :param rate_limit_share: the part of each endpoint's budget that we may use, from 0 to 1
     """
 
     credentials: Credentials
     request_timeout: float = DEFAULT_REQUEST_TIMEOUT
     rate_limit_share: float = DEFAULT_RATE_LIMIT_SHARE
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds of them in which the connection must be made; some are left for the answer."""
+        return min(CONNECT_TIMEOUT, 0.9 * self.request_timeout)
 
 
 def read_connection(connection: AirflowConnection) -> StreamConnection:

@@ -12,12 +12,8 @@ from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from airflow_provider_streamtasks.hooks.connection import StreamConnection
-from airflow_provider_streamtasks.hooks.over_requests import (
-    CONNECT_TIMEOUT,
-    certificate_authorities,
-    no_answer,
-    without,
-)
+from airflow_provider_streamtasks.hooks.no_answer import no_answer
+from airflow_provider_streamtasks.hooks.over_requests import certificate_authorities, without
 from airflow_provider_streamtasks.hooks.time_limit import TimeLimit
 from airflow_provider_streamtasks.protocol.poll_budget import AT_ONCE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
@@ -51,7 +47,7 @@ class AiohttpTransport:
             headers=connection.credentials.headers(token),
             cookie_jar=aiohttp.DummyCookieJar(),
             # The time of the whole request is limited in `send`.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connection.connect_timeout),
             auto_decompress=False,
             # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
             proxy=select_proxy(base_url, get_environ_proxies(base_url)),
@@ -107,6 +103,8 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 def _classify(error: BaseException) -> tuple[str, bool]:
     """Return the type of a transfer's failure, and whether the request may have reached Stream."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return "proxy", False
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "dns_failure", False
     if isinstance(error, aiohttp.ClientSSLError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import time
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -13,27 +12,32 @@ import urllib3
 from requests import PreparedRequest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_provider_streamtasks.exceptions import StreamTransportException
-from airflow_provider_streamtasks.hooks.connection import StreamConnection
+from airflow_provider_streamtasks.exceptions import StreamConfigurationError
+from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT, StreamConnection
+from airflow_provider_streamtasks.hooks.deadline import Deadline, DeadlineAdapter
+from airflow_provider_streamtasks.hooks.no_answer import causes, no_answer
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds to make a connection."""
+__all__ = ["CONNECT_TIMEOUT", "RequestsTransport", "certificate_authorities", "without"]
 
 
 class RequestsTransport:
     """
     A pool of connections to Stream for one thread.
 
-    :param connection: where to, as whom, and how long an answer may take
+    :param connection: where to, as whom, and how long a request may take
     :param token: the signed token
+    :raises StreamConfigurationError: if the authorities to trust are not where the environment says
     """
 
     def __init__(self, connection: StreamConnection, token: str) -> None:
         self.connection = connection
         self._token = token
         self._session = requests.Session()
-        self._session.verify = certificate_authorities()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, DeadlineAdapter())
+        if connection.credentials.base_url.startswith("https:"):
+            self._session.verify = certificate_authorities()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Through `auth`, because requests would replace a plain Authorization header by what ~/.netrc says.
         self._session.auth = self._sign
@@ -48,25 +52,28 @@ class RequestsTransport:
         """
         if new_connection:
             self._session.close()
-        timeout = self.connection.request_timeout
-        started = time.monotonic()
+        timeouts = self.connection.connect_timeout, self.connection.request_timeout
+        deadline = Deadline(self.connection.request_timeout, self.connection.connect_timeout)
         try:
-            with self._session.request(
-                request.method,
-                self.connection.credentials.base_url + request.path,
-                params={"api_key": self.connection.credentials.api_key, **request.query},
-                json=request.json,
-                timeout=(CONNECT_TIMEOUT, timeout),
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with (
+                deadline,
+                self._session.request(
+                    request.method,
+                    self.connection.credentials.base_url + request.path,
+                    params={"api_key": self.connection.credentials.api_key, **request.query},
+                    json=request.json,
+                    timeout=timeouts,
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
                 return Response(
                     status=answer.status_code,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=without(self._token, _read(answer.raw, until=started + CONNECT_TIMEOUT + timeout)),
+                    body=without(self._token, _read(answer.raw)),
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            failure = no_answer(request, self.connection, *_classify(error), error)
+            failure = no_answer(request, self.connection, _classify(error), deadline.request_sent, error)
         # Raised out here, because the library's error holds the request, and the request holds the token.
         raise failure
 
@@ -79,11 +86,26 @@ class RequestsTransport:
         return prepared
 
 
+_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
 def certificate_authorities() -> str:
-    """Return the path of the authorities to trust: of ``REQUESTS_CA_BUNDLE``, else the system's."""
+    """
+    Return the path of the authorities to trust: of the environment, else the system's.
+
+    :raises StreamConfigurationError: if nothing is where the environment says
+    """
+    for name in _AUTHORITIES:
+        if chosen := os.environ.get(name):
+            # OpenSSL takes several folders.
+            paths = chosen.split(os.pathsep) if name == "SSL_CERT_DIR" else [chosen]
+            for path in filter(os.path.exists, paths):
+                return path
+            raise StreamConfigurationError(
+                f"The environment's {name} is {chosen!r}, where no certificate authorities are."
+            )
     system = ssl.get_default_verify_paths()
-    chosen = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return chosen or system.cafile or system.capath or DEFAULT_CA_BUNDLE_PATH
+    return system.cafile or system.capath or DEFAULT_CA_BUNDLE_PATH
 
 
 def without(token: str, body: bytes) -> bytes:
@@ -91,64 +113,25 @@ def without(token: str, body: bytes) -> bytes:
     return body.replace(token.encode(), b"***")
 
 
-def no_answer(
-    request: Request, connection: StreamConnection, error_type: str, sent: bool, error: BaseException
-) -> StreamTransportException:
-    """Return the exception for a request to which no answer came."""
-    where = connection.credentials.base_url
-    what = {
-        "connection_refused": f"no connection to {where} could be made",
-        "connection_reset": f"{where} closed the connection before its answer was complete",
-        "dns_failure": f"the host of {where} has no address: check the base URL (the connection's host)",
-        "tls_handshake_failed": f"no trusted TLS connection to {where}: {_tls_reason(error)}",
-        "timeout": f"{where} did not answer within {connection.request_timeout:g} s"
-        if sent
-        else f"no connection to {where} within {CONNECT_TIMEOUT:g} s",
-    }.get(error_type, f"the transfer with {where} failed ({type(error).__name__})")
-    return StreamTransportException(f"{request.operation}: {what}", error_type=error_type, request_sent=sent)
-
-
-def _read(raw: Any, *, until: float) -> bytes:
+def _read(raw: Any) -> bytes:
     body = bytearray()
     while len(body) <= MAX_BODY and (chunk := raw.read1(MAX_BODY + 1 - len(body), decode_content=False)):
         body += chunk
-        if time.monotonic() > until:
-            # Each byte restarts the socket's own timeout.
-            raise requests.ReadTimeout("the body takes too long")
     return bytes(body)
 
 
-def _classify(error: Exception) -> tuple[str, bool]:
-    """Return the type of a transfer's failure, and whether the request may have reached Stream."""
-    reason = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)
-    if isinstance(error, requests.exceptions.SSLError):
-        return "tls_handshake_failed", not _is_certificate_error(reason)
-    if isinstance(reason, urllib3.exceptions.NameResolutionError):
-        return "dns_failure", False
-    if isinstance(error, requests.ConnectTimeout):
-        return "timeout", False
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return "connection_refused", False
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "connection_refused", True
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return "timeout", True
-    if isinstance(error, requests.ConnectionError | urllib3.exceptions.ProtocolError | OSError):
-        return "connection_reset", True
-    return "unknown", True
+# To urllib3 a name without address, and a refusal, are timeouts, too: the particular comes first.
+_TYPES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
+    ("proxy", (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)),
+    ("dns_failure", (urllib3.exceptions.NameResolutionError,)),
+    ("connection_refused", (urllib3.exceptions.NewConnectionError,)),
+    ("timeout", (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)),
+    ("tls_handshake_failed", (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)),
+    ("connection_reset", (requests.ConnectionError, urllib3.exceptions.ProtocolError, OSError)),
+)
 
 
-def _is_certificate_error(reason: object) -> bool:
-    while isinstance(reason, BaseException):
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return True
-        reason = reason.__cause__ or next((a for a in reason.args if isinstance(a, BaseException)), None)
-    return False
-
-
-def _tls_reason(error: BaseException) -> str:
-    text = str(error)
-    if "not yet valid" in text or "has expired" in text:
-        return "its certificate is not valid at this time. Check the clock of this machine (clock skew)"
-    return "its certificate is not trusted" if "CERTIFICATE_VERIFY_FAILED" in text else "the handshake failed"
+def _classify(error: Exception) -> str:
+    """Return the type of a transfer's failure, which libraries wrap in errors of other types."""
+    found = list(causes(error))
+    return next((name for name, types in _TYPES if any(isinstance(each, types) for each in found)), "unknown")

@@ -11,6 +11,7 @@ from typing import Any
 class TimeLimit:
     """
     End what takes too long: ``with limit: await ...`` raises ``asyncio.TimeoutError`` when the time is over.
+    What has arrived whole by then counts, however late a busy event loop comes to read it.
 
     All that is under way shares one timer. One for each request, such as aiohttp's own ``total``, costs a
     tenth of the request.
@@ -21,6 +22,7 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends: dict[asyncio.Task[Any], float] = {}  # in the order in which they end
+        self._late: set[asyncio.Task[Any]] = set()
         self._ended: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -35,6 +37,7 @@ class TimeLimit:
     ) -> None:
         task = _this_task()
         self._ends.pop(task, None)
+        self._late.discard(task)
         if task not in self._ended:
             return
         self._ended.remove(task)
@@ -56,6 +59,13 @@ class TimeLimit:
                 self._timer = loop.call_at(end, self._check, loop)
                 break
             del self._ends[task]
+            self._late.add(task)
+            # The loop has just read what had arrived, and wakes first whoever waited for that.
+            loop.call_soon(self._end, task)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        if task in self._late:
+            self._late.remove(task)
             self._ended.add(task)
             task.cancel()
 

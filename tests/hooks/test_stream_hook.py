@@ -451,7 +451,7 @@ def test_a_host_that_is_not_there_is_waited_for(
     set_connection(host=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StreamTaskTimeout):
         wait_for(hook, "a", timeout=0.3)
-    assert "no connection to http://127.0.0.1:" in logs.text
+    assert "refused the connection: nothing listens at this host and port" in logs.text
 
 
 def test_the_pause_that_stream_asks_for_is_kept(
