@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
-    AirflowNotFoundException,
     AirflowSensorTimeout,
 )
 from airflow.sdk import BaseOperator
@@ -20,7 +19,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks._compat import TaskDeferralTimeout
 from airflow_provider_streamtasks.arguments import check_bytes, check_flag, check_text
-from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamTaskTimeout
+from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.delivery import XComPolicy, deliver, deliver_failed
 from airflow_provider_streamtasks.protocol.imports import Import
@@ -188,9 +187,6 @@ class StreamTaskWaiter(BaseOperator):
             # A notifier's template names the same fields whatever went wrong, and must find them.
             vars(timeout).update(error.for_templates(), task_ids=error.task_ids)
             raise timeout from error
-        except AirflowNotFoundException as error:
-            # As an AirflowException, soft_fail would turn it into a skip.
-            raise StreamConfigurationError(str(error)) from error
         return self.deliver(context, tasks)
 
     def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:

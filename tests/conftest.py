@@ -22,7 +22,7 @@ atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 for _name in list(os.environ):
     if _name.startswith("AIRFLOW_") or _name.lower().endswith("_proxy"):
         del os.environ[_name]
-for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
+for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC"):
     os.environ.pop(_name, None)
 os.environ.update(
     AIRFLOW_HOME=_HOME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import ssl
@@ -148,10 +149,11 @@ def receiving() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
         yield f"http://127.0.0.1:{port}", posted
 
 
-def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2)) -> Path:
-    """Write a PEM file with a key and a certificate for localhost that nobody trusts.
+def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2), host: str = "localhost") -> Path:
+    """Write a PEM file with a key and a certificate that nobody trusts.
 
     :param valid_for: counted from yesterday; less than a day has passed already.
+    :param host: whose it is.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -165,7 +167,12 @@ def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2)) -> Pa
         .not_valid_before(yesterday)
         .not_valid_after(yesterday + valid_for)
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+            x509.SubjectAlternativeName(
+                [
+                    x509.DNSName(host),
+                    *([x509.IPAddress(ip_address("127.0.0.1"))] if host == "localhost" else []),
+                ]
+            ),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -181,6 +188,16 @@ def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2)) -> Pa
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return path
+
+
+def folder_of_authorities(certificate: Path, folder: Path) -> Path:
+    """Put a certificate into a folder under the name by which OpenSSL looks for it there."""
+    subject = x509.load_pem_x509_certificate(certificate.read_bytes()).subject.public_bytes()
+    # OpenSSL's hash of a name: SHA-1 of its canonical form (for ours: DER without the outermost header).
+    number = int.from_bytes(hashlib.sha1(subject[2:], usedforsecurity=False).digest()[:4], "little")
+    folder.mkdir()
+    (folder / f"{number:08x}.0").write_bytes(certificate.read_bytes())
+    return folder
 
 
 class _Silent(BaseHTTPRequestHandler):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 from airflow_provider_streamtasks.protocol.credentials import DEFAULT_BASE_URL, Credentials
@@ -20,10 +24,12 @@ class AirflowConnection(Protocol):
     """The fields of Airflow's connection that are read here."""
 
     conn_id: str
+    conn_type: str | None
     login: str | None
     password: str | None
     host: str | None
     port: int | None
+    extra: str | None
 
     @property
     def extra_dejson(self) -> dict[str, Any]:
@@ -38,16 +44,29 @@ class StreamConnection:
     :param credentials: key, secret and base URL
     :param request_timeout: seconds that one request may take, from connecting to the last byte of the answer
     :param rate_limit_share: the part of each endpoint's budget that we may use, from 0 to 1
+    :param remarks: what may be a slip in it: a sentence each
     """
 
     credentials: Credentials
     request_timeout: float = DEFAULT_REQUEST_TIMEOUT
     rate_limit_share: float = DEFAULT_RATE_LIMIT_SHARE
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def connect_timeout(self) -> float:
         """Seconds of them in which the connection must be made; some are left for the answer."""
         return min(CONNECT_TIMEOUT, 0.9 * self.request_timeout)
+
+    @property
+    def path_hint(self) -> str:
+        """What to do where an answer is not Stream's; empty where the base URL has no path."""
+        path = urlsplit(self.credentials.base_url).path
+        return (
+            f"The base URL (the connection's host) has the path {path!r}: leave it out, unless a gateway of "
+            "yours needs it."
+            if path
+            else ""
+        )
 
 
 def read_connection(connection: AirflowConnection) -> StreamConnection:
@@ -56,10 +75,12 @@ def read_connection(connection: AirflowConnection) -> StreamConnection:
 
     :raises StreamConfigurationError: naming the connection and the field that is missing or not allowed
     """
-    extra = connection.extra_dejson
     try:
-        if not isinstance(extra, Mapping):
-            raise StreamConfigurationError("extra is not a JSON object")
+        extra = _extra(connection)
+        if not any((connection.conn_type, connection.login, connection.password, connection.host)):
+            raise StreamConfigurationError(
+                "Airflow read nothing from it. It must be JSON, or a URI, as Airflow writes them."
+            )
         return StreamConnection(
             credentials=Credentials(
                 api_key=connection.login or "",
@@ -68,9 +89,60 @@ def read_connection(connection: AirflowConnection) -> StreamConnection:
             ),
             request_timeout=_number(extra, "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_most=3600),
             rate_limit_share=_number(extra, "rate_limit_share", DEFAULT_RATE_LIMIT_SHARE, at_most=1),
+            remarks=tuple(f"Connection {connection.conn_id!r}: {each}" for each in _unknown(extra)),
         )
     except StreamConfigurationError as error:
         raise StreamConfigurationError(f"Connection {connection.conn_id!r}: {error.message}") from None
+
+
+def missing_connection(conn_id: str) -> StreamConfigurationError:
+    """Return the exception for a connection that Airflow does not have, or has and cannot read."""
+    # Airflow 3.1 to 3.3 passes over what it cannot parse, and then says that the connection isn't defined.
+    name = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if (value := os.environ.get(name)) is None:
+        return StreamConfigurationError(
+            f"Airflow has no connection {conn_id!r} that it can read",
+            hint="Create it, or correct stream_conn_id. One that a secrets backend holds in a form that "
+            "Airflow cannot read counts as missing.",
+        )
+    problem = ""
+    if value.lstrip().startswith("{"):
+        problem = f": {_no_json(value) or 'it is JSON, but not with the fields of a connection'}"
+    return StreamConfigurationError(
+        f"Airflow cannot read the connection {conn_id!r} in the environment variable {name}{problem}",
+        hint="It must be JSON, or a URI, as Airflow writes them.",
+    )
+
+
+def _extra(connection: AirflowConnection) -> Mapping[str, Any]:
+    if not (connection.extra or "").strip():
+        return {}
+    # Airflow makes an empty dictionary of what is no JSON.
+    if problem := _no_json(connection.extra or ""):
+        raise StreamConfigurationError(f"extra cannot be read: {problem}")
+    extra = connection.extra_dejson  # also masks what is secret in it
+    if not isinstance(extra, Mapping):
+        raise StreamConfigurationError("extra is not a JSON object")
+    return extra
+
+
+def _no_json(text: str) -> str:
+    """Return where a text ceases to be JSON, without a word of it, which may be secret; else nothing."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"it is no JSON ({error.msg}, line {error.lineno}, column {error.colno})"
+    return ""
+
+
+_EXTRAS = ("request_timeout", "rate_limit_share")
+
+
+def _unknown(extra: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(extra.keys() - _EXTRAS):
+        meant = get_close_matches(name, _EXTRAS, 1)
+        ask = f" Is {meant[0]} meant?" if meant else f" There are {' and '.join(_EXTRAS)}."
+        yield f"the extra {name!r} is not known, and has no effect.{ask}"
 
 
 def _base_url(host: str, port: int | None) -> str:

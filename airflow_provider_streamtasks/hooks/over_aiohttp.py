@@ -33,6 +33,7 @@ class AiohttpTransport:
         self._session = session
         self._token = token
         self._limit = TimeLimit(connection.request_timeout)
+        self._hint = connection.path_hint
         self._base_url = URL(connection.credentials.base_url)
         self._key = f"api_key={quote(connection.credentials.api_key, safe='')}"
 
@@ -75,7 +76,7 @@ class AiohttpTransport:
                 ) as answer:
                     # Its headers find a name in whatever case.
                     body = without(self._token, await _read(answer.content))
-                    return Response(answer.status, answer.headers, body)
+                    return Response(answer.status, answer.headers, body, self._hint)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             failure = no_answer(request, self.connection, *_classify(error), error)
         # Raised out here, because the library's error holds the request, and the request holds the token.

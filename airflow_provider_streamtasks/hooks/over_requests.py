@@ -71,6 +71,7 @@ class RequestsTransport:
                     status=answer.status_code,
                     headers={name.lower(): value for name, value in answer.headers.items()},
                     body=without(self._token, _read(answer.raw)),
+                    hint=self.connection.path_hint,
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = no_answer(request, self.connection, _classify(error), deadline.request_sent, error)

@@ -147,16 +147,19 @@ class StreamHook(StreamTransfer):
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one authenticated call and say in words whether it went well, or what is wrong."""
+        remarks: Sequence[str] = ()
         try:
+            remarks = self.get_conn().connection.remarks
             request = get_rate_limits()
             response = self._transfer(request)
             errors.read_body(request, response, time.time())
         except StreamException as error:
-            return False, str(error)
+            return False, " ".join([f"{str(error).rstrip('.')}.", *remarks] if remarks else [str(error)])
+        told = ["Stream accepted the key and the secret."]
         skew = time.time() - server_time(response.headers, time.time())
         if abs(skew) > MAX_CLOCK_SKEW:
-            return True, f"Stream accepted the key and the secret. This machine's clock is {skew:+.0f} s off."
-        return True, "Stream accepted the key and the secret."
+            told.append(f"This machine's clock is {skew:+.0f} s off.")
+        return True, " ".join([*told, *remarks])
 
     # -- listing ---------------------------------------------------------------------------------------
 

@@ -9,11 +9,16 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamException
-from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
+from airflow_provider_streamtasks.hooks.connection import (
+    StreamConnection,
+    missing_connection,
+    read_connection,
+)
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.wire import Request, Response
 
@@ -50,7 +55,7 @@ class StreamTransfer(BaseHook):
         :raises StreamConfigurationError: if the Airflow connection cannot be used as it is
         """
         if self._transport is None:
-            self._transport = self._connect(read_connection(self.get_connection(self.stream_conn_id)))
+            self._transport = self._connect(self._read_connection())
         return self._transport
 
     async def aget_conn(self) -> AiohttpTransport:
@@ -58,8 +63,7 @@ class StreamTransfer(BaseHook):
         if self._atransport is None:
             async with self._connecting:
                 if self._atransport is None:
-                    connection = read_connection(await self.aget_connection(self.stream_conn_id))
-                    self._atransport = await self._aconnect(connection)
+                    self._atransport = await self._aconnect(await self._aread_connection())
         return self._atransport
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ class StreamTransfer(BaseHook):
         response = transport.send(request, new_connection=new_connection)
         if response.status == 401:
             # The secret may have been rotated since this hook read the Airflow connection.
-            changed = read_connection(self.get_connection(self.stream_conn_id))
+            changed = self._read_connection()
             if changed != transport.connection:
                 self.close()
                 self._transport = self._connect(changed)
@@ -154,15 +158,28 @@ class StreamTransfer(BaseHook):
             # What was under way when the Airflow connection was read again has no need to read it once more.
             if self._atransport is refused and self._areread_at < sent_at:
                 self._areread_at = time.monotonic()
-                changed = read_connection(await self.aget_connection(self.stream_conn_id))
+                changed = await self._aread_connection()
                 if changed != refused.connection:
                     self._atransport = await self._aconnect(changed)
                     self._aclosing.append(refused)
             return self._atransport is not refused
 
+    def _read_connection(self) -> StreamConnection:
+        try:
+            return read_connection(self.get_connection(self.stream_conn_id))
+        except AirflowNotFoundException:
+            raise missing_connection(self.stream_conn_id) from None
+
+    async def _aread_connection(self) -> StreamConnection:
+        try:
+            return read_connection(await self.aget_connection(self.stream_conn_id))
+        except AirflowNotFoundException:
+            raise missing_connection(self.stream_conn_id) from None
+
     def _connect(self, connection: StreamConnection) -> RequestsTransport:
         from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
 
+        self._remark(connection)
         token = connection.credentials.token()
         for secret in (connection.credentials.api_secret, token):
             mask_secret(secret)
@@ -171,7 +188,12 @@ class StreamTransfer(BaseHook):
     async def _aconnect(self, connection: StreamConnection) -> AiohttpTransport:
         from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
 
+        self._remark(connection)
         token = connection.credentials.token()
         for secret in (connection.credentials.api_secret, token):
             await _compat.amask_secret(secret)
         return await AiohttpTransport.open(connection, token)
+
+    def _remark(self, connection: StreamConnection) -> None:
+        for remark in connection.remarks:
+            self.log.warning(remark)

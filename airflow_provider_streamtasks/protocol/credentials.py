@@ -11,6 +11,8 @@ from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 
 DEFAULT_BASE_URL = "https://chat.stream-io-api.com"
 
+_STREAMS_HOSTS = (".stream-io-api.com", ".getstream.io", ".stream-io-video.com")
+
 _CLIENT = f"airflow-provider-streamtasks-{__version__}"
 
 
@@ -83,7 +85,13 @@ def _checked_base_url(url: str) -> str:
             f"The connection's base URL (host) {url!r} is not allowed: it must begin with https://. "
             "Plain http:// is for a loopback host only, because requests carry a secret token."
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    path = parts.path.rstrip("/")
+    if path and (path.startswith("/api") or host.endswith(_STREAMS_HOSTS)):
+        raise StreamConfigurationError(
+            f"The connection's base URL (host) has a path, {path!r}: leave it out, the provider adds what "
+            f"each call needs. Stream's is {DEFAULT_BASE_URL}"
+        )
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def is_loopback(host: str) -> bool:

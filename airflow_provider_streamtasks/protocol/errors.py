@@ -56,7 +56,7 @@ def read_body(request: Request, response: Response, now: float) -> dict[str, Any
         "more_info": str(error.get("more_info") or ""),
         "details": error["details"] if isinstance(error.get("details"), list) else [],
         "raw_response_body": response.body[:2000].decode("utf-8", "replace"),
-        "hint": _HINTS.get(code, ""),
+        "hint": _HINTS.get(code) or (response.hint if body is None or response.status == 404 else ""),
     }
     if response.status == 429:
         raise StreamRateLimitException(retry_after=_retry_after(response, now), **fields)

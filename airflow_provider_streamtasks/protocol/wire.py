@@ -45,11 +45,13 @@ class Response:
     :param status: HTTP status
     :param headers: header -> value, names in lower case
     :param body: the bytes of the body; cut off where it was longer than :data:`MAX_BODY`
+    :param hint: what to check where the answer turns out not to be Stream's, or not the one asked for
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    hint: str = ""
 
     def json(self) -> dict[str, Any] | None:
         """Return the body as a JSON object; ``None`` where it is something else, too long or too deep."""

@@ -7,7 +7,11 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
-from airflow_provider_streamtasks.hooks.connection import StreamConnection, read_connection
+from airflow_provider_streamtasks.hooks.connection import (
+    StreamConnection,
+    missing_connection,
+    read_connection,
+)
 
 
 def read(extra: dict[str, Any] | None = None, **others: Any) -> StreamConnection:
@@ -31,7 +35,7 @@ def test_a_connection_with_key_and_secret_leads_to_stream_with_the_defaults() ->
         ("https://stream.example", 0, "https://stream.example"),
         ("https://stream.example", 8443, "https://stream.example:8443"),
         ("https://stream.example:8443", 8443, "https://stream.example:8443"),
-        ("https://stream.example/base", 8443, "https://stream.example:8443/base"),
+        ("https://gateway.example/base", 8443, "https://gateway.example:8443/base"),
         ("stream.example", 8443, "https://stream.example:8443"),
         ("http://[::1]", 8443, "http://[::1]:8443"),
         (None, 443, "https://chat.stream-io-api.com:443"),
@@ -97,3 +101,116 @@ def test_every_problem_names_the_connection(fields: dict[str, Any], problem: str
     with pytest.raises(StreamConfigurationError, match="Connection 'my_stream': ") as raised:
         read(**fields)
     assert problem in str(raised.value)
+
+
+# -- slips -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("request_timeot", "Is request_timeout meant?"),
+        ("timeout", "Is request_timeout meant?"),
+        ("rate_limit_shere", "Is rate_limit_share meant?"),
+        ("region", "There are request_timeout and rate_limit_share."),
+    ],
+)
+def test_an_extra_that_is_not_known_is_remarked_upon(name: str, ask: str) -> None:
+    connection = read({name: 5, "rate_limit_share": 0.5})
+    assert connection.rate_limit_share == 0.5
+    assert connection.remarks == (
+        f"Connection 'my_stream': the extra {name!r} is not known, and has no effect. {ask}",
+    )
+
+
+def test_a_connection_without_slips_is_not_remarked_upon() -> None:
+    assert read({"request_timeout": 5, "rate_limit_share": None}).remarks == ()
+
+
+def of_extra(extra: str) -> StreamConnection:
+    fields = {"conn_id": "my_stream", "conn_type": "stream", "login": "key", "password": "secret"}
+    return read_connection(Connection(**fields, extra=extra))
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        (
+            '{"request_timeout": 5',
+            "extra cannot be read: it is no JSON (Expecting ',' delimiter, line 1, column",
+        ),
+        ("request_timeout=5", "extra cannot be read: it is no JSON (Expecting value, line 1, column 1)"),
+        ("{'secret': 1}", "extra cannot be read: it is no JSON (Expecting property name"),
+        ("[5]", "extra is not a JSON object"),
+        ('"request_timeout"', "extra is not a JSON object"),
+    ],
+)
+def test_an_extra_that_airflow_reads_as_empty_is_refused(extra: str, problem: str) -> None:
+    with pytest.raises(StreamConfigurationError) as raised:
+        of_extra(extra)
+    assert f"Connection 'my_stream': {problem}" in str(raised.value)
+    assert "'secret'" not in str(raised.value)
+
+
+@pytest.mark.parametrize("extra", ["", "  ", "{}"])
+def test_an_extra_in_which_nothing_stands_is_none(extra: str) -> None:
+    assert of_extra(extra).request_timeout == 30
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://chat.stream-io-api.com/api/v2",
+        "chat.stream-io-api.com/anything",
+        "https://video.stream-io-api.com/video/",
+        "http://127.0.0.1:8765/api/v2/",
+    ],
+)
+def test_a_path_that_is_certainly_wrong_is_refused(host: str) -> None:
+    with pytest.raises(StreamConfigurationError, match=r"has a path, '/\w+.*': leave it out"):
+        read(host=host)
+
+
+def test_the_path_of_a_gateway_is_allowed_and_suspected_where_something_is_wrong() -> None:
+    assert (
+        "has the path '/stream': leave it out, unless"
+        in read(host="https://gateway.example/stream/").path_hint
+    )
+    assert read().path_hint == ""
+
+
+# -- connections that Airflow cannot read ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["garbage-that-is-secret", '["garbage"]'])
+def test_what_airflow_reads_as_nothing_is_said(value: str) -> None:
+    connection = Connection.from_uri(value, conn_id="my_stream")
+    with pytest.raises(StreamConfigurationError, match="Airflow read nothing from it") as raised:
+        read_connection(connection)
+    assert "garbage" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('{"password": "s3cret"', ": it is no JSON (Expecting ',' delimiter, line 1, column 22)"),
+        ("{'password': 's3cret'}", ": it is no JSON (Expecting property name enclosed in double quotes"),
+        ('{"pasword": "s3cret"}', ": it is JSON, but not with the fields of a connection"),
+        ("stream://key:s3cret@host:port", ""),
+    ],
+)
+def test_a_variable_that_airflow_cannot_read_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch, value: str, problem: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MY_STREAM", value)
+    told = str(missing_connection("my_stream"))
+    assert "cannot read the connection 'my_stream' in the environment variable AIRFLOW_CONN_MY_STREAM" in told
+    assert problem in told
+    assert "It must be JSON, or a URI, as Airflow writes them." in told
+    assert "s3cret" not in told
+
+
+def test_a_connection_that_is_not_there_may_be_one_that_airflow_cannot_read() -> None:
+    told = str(missing_connection("forgotten"))
+    assert told.startswith("Airflow has no connection 'forgotten' that it can read. Create it")
+    assert "in a form that Airflow cannot read counts as missing" in told

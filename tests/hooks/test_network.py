@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskTimeout
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamConfigurationError,
+    StreamException,
+    StreamTaskTimeout,
+)
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
-from tests.servers import answering, forwarding, self_signed
+from tests.servers import answering, folder_of_authorities, forwarding, self_signed
 
 BUDGETS = b'{"server_side": {}, "status": "completed"}'
 
@@ -61,7 +66,13 @@ def test_a_connection_that_works_takes_one_authenticated_call(
         ),
         ({"host": "http://stream.invalid"}, "must begin with https://"),
         ({"host": "https://me:pw@stream.invalid"}, "must be scheme, host"),
+        ({"host": "http://127.0.0.1:9/api/v2"}, "has a path, '/api/v2': leave it out"),
         ({"extra": {"request_timeout": -1}}, "request_timeout is -1: a number above 0"),
+        ({"extra": "{"}, "extra cannot be read: it is no JSON"),
+        (
+            {"port": "https"},
+            "cannot read the connection 'stream_default' in the environment variable AIRFLOW_",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_connection_is_said_in_words(
@@ -69,6 +80,59 @@ def test_what_is_wrong_with_a_connection_is_said_in_words(
 ) -> None:
     set_connection(**fields)
     assert words in why_not(hook)
+
+
+@pytest.mark.parametrize("value", [None, "{", '{"hots": "x"}', "stream://key:s3cret@host:port"])
+def test_a_connection_that_airflow_does_not_hand_out_is_said_everywhere(
+    hook: StreamHook, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    said = (
+        "Airflow has no connection 'stream_default'"
+        if value is None
+        else "in the environment variable AIRFLOW_"
+    )
+    if value is not None:
+        monkeypatch.setenv("AIRFLOW_CONN_STREAM_DEFAULT", value)
+    assert said in why_not(hook)
+    with pytest.raises(StreamConfigurationError, match=said):
+        wait_for(hook, "a", timeout=0.1)
+
+
+def test_a_slip_in_the_extra_is_said_though_the_connection_works(
+    set_connection: SetConnection, hook: StreamHook, wait_for: WaitFor, logs: Logs, start_task: StartTask
+) -> None:
+    task_id = start_task()
+    set_connection(extra={"request_timeot": 5})
+    said = "the extra 'request_timeot' is not known, and has no effect. Is request_timeout meant?"
+    works, words = hook.test_connection()
+    assert works
+    assert words.endswith(said)
+    hook.close()
+    wait_for(hook, task_id)
+    assert said in logs.text
+
+
+def test_a_slip_in_the_extra_is_said_where_something_else_is_wrong(
+    set_connection: SetConnection, hook: StreamHook
+) -> None:
+    set_connection(extra={"request_timeot": 5}, password="x" * 40)
+    words = why_not(hook)
+    assert "Check the API secret: the password of the Airflow connection. Connection" in words
+    assert "request_timeot" in words
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"{}"), (404, b"not found"), (200, b"<html>")])
+async def test_a_path_in_the_base_url_is_suspected_where_the_answer_is_not_streams(
+    set_connection: SetConnection, hook: StreamHook, status: int, body: bytes
+) -> None:
+    said = "has the path '/stream': leave it out, unless a gateway of yours needs it"
+    with answering(body, status=status) as url:
+        set_connection(host=f"{url}/stream")
+        assert said in why_not(hook)
+        with pytest.raises(StreamException) as raised:
+            await hook.aget_task("a")
+        await hook.aclose()
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("code", [40, 41, 42])
@@ -109,7 +173,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert f"no trusted TLS connection to {url}: its certificate is not trusted" in said
 
 
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(
+    "variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+)
 def test_a_certificate_that_the_environment_vouches_for_is_trusted(
     set_connection: SetConnection,
     hook: StreamHook,
@@ -119,12 +185,46 @@ def test_a_certificate_that_the_environment_vouches_for_is_trusted(
     variable: str,
 ) -> None:
     certificate = self_signed(tmp_path)
-    monkeypatch.setenv(variable, str(certificate))
+    folder = folder_of_authorities(certificate, tmp_path / "authorities")
+    several = f"{tmp_path / 'none'}:{folder}"
+    monkeypatch.setenv(variable, several if variable == "SSL_CERT_DIR" else str(certificate))
     with answering(BUDGETS, certificate=certificate) as url:
         set_connection(host=url)
         (task,) = wait_for(hook, "a")
         hook.close()
     assert task.completed
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_authorities_that_are_not_there_are_said(
+    set_connection: SetConnection,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, "/no/such/place")
+    set_connection(host="https://127.0.0.1:9")
+    said = f"The environment's {variable} is '/no/such/place', where no certificate authorities are"
+    assert said in why_not(hook)
+    with pytest.raises(StreamConfigurationError, match=said):
+        wait_for(hook, "a", timeout=0.1)
+
+
+def test_a_certificate_for_another_host_is_said(
+    set_connection: SetConnection,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: Logs,
+) -> None:
+    certificate = self_signed(tmp_path, host="stream.example")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with answering(BUDGETS, certificate=certificate) as url:
+        set_connection(host=url)
+        assert "its certificate is for another host: check the base URL" in why_not(hook)
+        assert "its certificate is for another host" in what_passes(wait_for, hook, logs)
 
 
 def test_a_certificate_that_has_expired_may_be_a_skewed_clock(
@@ -218,12 +318,15 @@ def test_a_proxy_that_is_not_there_is_no_way_around_it(
     hook: StreamHook,
     wait_for: WaitFor,
     monkeypatch: pytest.MonkeyPatch,
+    logs: Logs,
 ) -> None:
     task_id = start_task()
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(StreamTaskTimeout):
-        wait_for(hook, task_id, timeout=0.1)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:pw@127.0.0.1:9")
+    said = what_passes(wait_for, hook, logs)
+    assert "cannot be reached, or does not let us through: check HTTPS_PROXY" in said + why_not(hook)
+    assert "pw" not in said
     assert control.journal("GetTask") == []
+    assert task_id
 
 
 # -- answers that are none ---------------------------------------------------------------------------------
