@@ -28,8 +28,8 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 	@$(if $(and $(filter dev,$*),$(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) $(AZURITE))
 	@touch $@
 
-demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running)
-	@$(PY) -m demo $(if $(KEEP),--keep)
+demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running, TIMEOUT=600 is for a slow machine)
+	@$(PY) -m demo $(if $(KEEP),--keep) $(if $(TIMEOUT),--timeout $(TIMEOUT))
 
 test: lint types unit conformance system storm docs  ## Everything that CI checks
 

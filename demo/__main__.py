@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -13,18 +14,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
+
 from demo import table
-from demo.local_airflow import LocalAirflow
+from demo.local_airflow import AirflowStartTimeout, LocalAirflow
 from demo.local_mail import local_mail
 from demo.local_sandbox import LocalSandbox, local_sandbox
 from demo.population import ALERTS, populate
 from demo.processes import ended_as_by_ctrl_c
+from demo.rest import AirflowRest
 from demo.scenarios import EVERY_OPERATION, SCENARIOS
 from demo.verdict import HEADER, judge, name_of
 
 _HERE = Path(__file__).resolve().parent
 _DAGS = _HERE.parent / "dags"
-_RUN_TIMEOUT = 180.0  # seconds for all runs together
+_TIMEOUT = 300.0  # seconds for the start, and for whatever must happen next
+_SILENCE = 15.0  # seconds after which a sign of life is due
 _WORTH_TELLING = ("running", "deferred", "success", "failed", "up_for_retry", "skipped", "upstream_failed")
 
 
@@ -36,23 +41,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit status is 0 only if every DAG ended as it should."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=_TIMEOUT,
+        metavar="SECONDS",
+        help="for the start of Airflow, and for whatever must happen next in a DAG (default: %(default).0f)",
+    )
     options = parser.parse_args(arguments)
+    if not options.timeout > 0:
+        parser.error(f"--timeout is {options.timeout:g}: a number of seconds above 0 is needed")
     try:
         with ended_as_by_ctrl_c(), _work_folder() as folder:
-            _demonstrate(folder, options.keep)
+            _demonstrate(folder, options.keep, options.timeout)
     except KeyboardInterrupt:
         print("Interrupted; everything is stopped.", file=sys.stderr)
         return 130
+    except (TimeoutError, requests.Timeout) as error:
+        print(f"\n{_too_slow(error, options.timeout)}", file=sys.stderr)
+        return 1
     except Exception as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _demonstrate(folder: Path, keep: bool) -> None:
+def _too_slow(error: Exception, timeout: float) -> str:
+    """Say what did not happen in time, and what to do on a machine that needs longer."""
+    what = error.summary if isinstance(error, AirflowStartTimeout) else str(error)
+    if isinstance(error, requests.Timeout):
+        what = f"Airflow's API did not answer within {timeout:.0f} s"
+    return (
+        f"{what}: this machine is slow or busy (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores). "
+        f"Give it longer: make demo TIMEOUT={2 * timeout:.0f}"
+    )
+
+
+def _demonstrate(folder: Path, keep: bool, timeout: float) -> None:
     tell = _teller()
     tell("starting the sandbox")
-    with local_sandbox(folder / "sandbox.log", _HERE / "fates.json") as sandbox, local_mail() as mail:
+    log, fates = folder / "sandbox.log", _HERE / "fates.json"
+    with local_sandbox(log, fates, timeout) as sandbox, local_mail() as mail:
         tell(f"the sandbox plays Stream at {sandbox.url}")
         populate(sandbox.control)
         # One for failure_alerts, one for failed_operations, which tries again.
@@ -63,10 +92,13 @@ def _demonstrate(folder: Path, keep: bool) -> None:
             "AIRFLOW_VAR_STREAM_EXPORTS": f"file://{folder}/stream",
             "AIRFLOW_VAR_STREAM_GDPR": f"file://{folder}/gdpr",
         }
-        with LocalAirflow(_DAGS, env=env, home=folder / "airflow", on_progress=tell) as airflow:
+        airflow = LocalAirflow(
+            _DAGS, env=env, home=folder / "airflow", on_progress=tell, patience=timeout, start_timeout=timeout
+        )
+        with airflow:
             runs = _start(airflow, folder)
             tell(f"started {', '.join(runs)}")
-            _watch(airflow, runs, tell)
+            watch(airflow, runs, tell, timeout)
             posted = [message["text"] for message in sandbox.control.messages(ALERTS)]
             rows, differences = judge(airflow, sandbox.control, mail, runs, posted)
             print(f"\n{table.render(HEADER, rows)}\n")
@@ -79,7 +111,7 @@ def _demonstrate(folder: Path, keep: bool) -> None:
                 raise DemoFailedError("\n".join(differences))
 
 
-def _start(airflow: LocalAirflow, folder: Path) -> dict[str, str]:
+def _start(airflow: AirflowRest, folder: Path) -> dict[str, str]:
     """Let the scheduler start its DAGs, start the others, and return DAG -> run id of these."""
     for scenario in SCENARIOS:
         if scenario.params is None:
@@ -93,9 +125,15 @@ def _start(airflow: LocalAirflow, folder: Path) -> dict[str, str]:
     }
 
 
-def _watch(airflow: LocalAirflow, runs: dict[str, str], tell: Callable[[str], None]) -> None:
-    """Tell of every task that changes its state until all runs have ended; add those of the scheduler."""
-    deadline = time.monotonic() + _RUN_TIMEOUT
+def watch(airflow: AirflowRest, runs: dict[str, str], tell: Callable[[str], None], timeout: float) -> None:
+    """
+    Tell of every task that changes its state until all runs have ended.
+
+    :param runs: DAG -> run id; those that the scheduler starts are added.
+    :param timeout: seconds in which something must happen.
+    :raises TimeoutError: when nothing does.
+    """
+    happened = last_sign = time.monotonic()
     told: dict[tuple[str, str], str] = {}
     going = [scenario.dag_id for scenario in SCENARIOS]
     while going:
@@ -105,16 +143,22 @@ def _watch(airflow: LocalAirflow, runs: dict[str, str], tell: Callable[[str], No
                     continue
                 runs[dag_id] = begun[0]["dag_run_id"]
                 tell(f"the scheduler started {dag_id}")
+                happened = last_sign = time.monotonic()
             ended = airflow.run_state(dag_id, runs[dag_id]) in ("success", "failed")
             for task in airflow.task_instances(dag_id, runs[dag_id]):
                 name = name_of(task)
                 if task["state"] in _WORTH_TELLING and told.get((dag_id, name)) != task["state"]:
                     told[dag_id, name] = task["state"]
                     tell(f"{dag_id}: {name} is {task['state']}")
+                    happened = last_sign = time.monotonic()
             if ended:
                 going.remove(dag_id)
-        if going and time.monotonic() > deadline:
-            raise DemoFailedError(f"not finished after {_RUN_TIMEOUT:.0f} s: {', '.join(going)}")
+                happened = time.monotonic()
+        if going and time.monotonic() > happened + timeout:
+            raise TimeoutError(f"Nothing happened for {timeout:.0f} s in {', '.join(going)}")
+        if going and time.monotonic() > last_sign + _SILENCE:
+            last_sign = time.monotonic()
+            tell(f"waiting for {', '.join(going)}")
         time.sleep(1)
 
 

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import requests
 
 from demo.processes import ChildProcess, ended_as_by_ctrl_c, signals_held, stop_all
-from demo.rest import AirflowRest
+from demo.rest import PATIENCE, AirflowRest
 
 Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
 COMPONENTS: tuple[Component, ...] = get_args(Component)
@@ -42,6 +42,19 @@ class AirflowStartError(RuntimeError):
     """A component of the local Airflow died or did not become healthy; the message has the end of its log."""
 
 
+class AirflowStartTimeout(AirflowStartError, TimeoutError):
+    """
+    The local Airflow needs longer to start than it was given.
+
+    :param summary: what was not ready, in a sentence without its end.
+    :param logs: the end of the logs.
+    """
+
+    def __init__(self, summary: str, logs: str) -> None:
+        super().__init__(f"{summary}:\n{logs}")
+        self.summary = summary
+
+
 class LocalAirflow(AirflowRest):
     """
     Airflow in a folder of its own, with scheduler, DAG processor, API server and triggerer.
@@ -57,6 +70,8 @@ class LocalAirflow(AirflowRest):
     :param keep_home: leave the temporary folder, with its logs, in place.
     :param on_progress: is called with a line of text at every step of the start and the stop.
     :param components: what to start; the API server must be among them.
+    :param patience: seconds to wait for an answer of its API, or until it has read a DAG.
+    :param start_timeout: seconds for the start.
     """
 
     def __init__(
@@ -68,12 +83,15 @@ class LocalAirflow(AirflowRest):
         keep_home: bool = False,
         on_progress: Callable[[str], None] | None = None,
         components: tuple[Component, ...] = COMPONENTS,
+        patience: float = PATIENCE,
+        start_timeout: float = 120,
     ) -> None:
         port = _free_port()
-        super().__init__(f"http://127.0.0.1:{port}")
+        super().__init__(f"http://127.0.0.1:{port}", patience)
         self.dags_folder = Path(dags_folder).resolve()
         self.keep_home = keep_home or home is not None
         self.components = components
+        self.start_timeout = start_timeout
         if home is None:
             self.home = Path(tempfile.mkdtemp(prefix="airflow-")).resolve()
         else:
@@ -105,14 +123,16 @@ class LocalAirflow(AirflowRest):
     ) -> None:
         self.stop()
 
-    def start(self, timeout: float = 120) -> None:
+    def start(self, timeout: float | None = None) -> None:
         """
         Start every component and return when all are healthy.
 
-        :param timeout: seconds, for all of it.
-        :raises AirflowStartError: when that fails; everything is stopped again.
+        :param timeout: seconds, for all of it (default: ``start_timeout``).
+        :raises AirflowStartTimeout: when it takes longer; everything is stopped again.
+        :raises AirflowStartError: when it fails; everything is stopped again.
         """
         began = time.monotonic()
+        timeout = self.start_timeout if timeout is None else timeout
         self._cleanup.enter_context(ended_as_by_ctrl_c())
         try:
             self.component_logs.mkdir()
@@ -122,7 +142,7 @@ class LocalAirflow(AirflowRest):
             since = datetime.now(timezone.utc)
             for component in self.components:
                 self._spawn(component, *_ARGUMENTS[component])
-            self._wait_until_healthy(self.components, since, began + timeout)
+            self._wait_until_healthy(self.components, since, began, timeout)
         except BaseException:
             self.stop()
             raise
@@ -156,7 +176,7 @@ class LocalAirflow(AirflowRest):
         stop_all([self._processes[component]], grace=_STOP_GRACE)
         since = datetime.now(timezone.utc)
         self._spawn(component, *_ARGUMENTS[component])
-        self._wait_until_healthy((component,), since, time.monotonic() + timeout)
+        self._wait_until_healthy((component,), since, time.monotonic(), timeout)
 
     def component_log(self, component: Component) -> Path:
         """Return the file with a component's output, all its lives together."""
@@ -173,11 +193,17 @@ class LocalAirflow(AirflowRest):
         )
 
     def _migrate(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         migration = self._spawn("migration", "db", "migrate")
-        try:
-            code = migration.wait(timeout)
-        except TimeoutError as error:
-            raise AirflowStartError(f"{error}:\n{migration.tail()}") from error
+        while True:
+            try:
+                code = migration.wait(max(0.0, min(_REPORT_INTERVAL, deadline - time.monotonic())))
+                break
+            except TimeoutError as error:
+                if time.monotonic() >= deadline:
+                    summary = f"Airflow's database was not ready after {timeout:.0f} s"
+                    raise AirflowStartTimeout(summary, migration.tail()) from error
+                self._progress("waiting for the database")
         if code:
             raise AirflowStartError(f"`airflow db migrate` ended with code {code}:\n{migration.tail()}")
 
@@ -190,10 +216,10 @@ class LocalAirflow(AirflowRest):
         return self._processes[name]
 
     def _wait_until_healthy(
-        self, components: tuple[Component, ...], since: datetime, deadline: float
+        self, components: tuple[Component, ...], since: datetime, began: float, timeout: float
     ) -> None:
         """Wait for a sign of life later than ``since``: a killed component counts as healthy for a while."""
-        began = reported = time.monotonic()
+        reported = time.monotonic()
         waiting = list(components)
         while True:
             for component in list(waiting):
@@ -205,9 +231,10 @@ class LocalAirflow(AirflowRest):
                     self._progress(f"{component} is healthy after {time.monotonic() - began:.1f} s")
             if not waiting:
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() > began + timeout:
                 tails = "\n".join(f"--- {name}\n{self._processes[name].tail()}" for name in waiting)
-                raise AirflowStartError(f"not healthy in time: {', '.join(waiting)}\n{tails}")
+                summary = f"Airflow's {', '.join(waiting)} did not start within {timeout:.0f} s"
+                raise AirflowStartTimeout(summary, tails)
             if time.monotonic() > reported + _REPORT_INTERVAL:
                 reported = time.monotonic()
                 self._progress(f"waiting for {', '.join(waiting)}")

@@ -58,7 +58,8 @@ def local_sandbox(
     :param fates: a JSON file with what becomes of Stream tasks.
     :param timeout: seconds until it must listen.
     :param seed: makes faults with a probability repeatable.
-    :raises RuntimeError: when it does not; the message has the end of its log.
+    :raises RuntimeError: when it ends by itself; the message has the end of its log.
+    :raises TimeoutError: when it needs longer.
     """
     key, secret = secrets.token_hex(6), secrets.token_hex(32)
     argv = [sys.executable, "-m", "airflow_provider_streamtasks.sandbox", "--port", "0"]
@@ -76,8 +77,10 @@ def local_sandbox(
 
 def _url(process: ChildProcess, timeout: float) -> str:
     deadline = time.monotonic() + timeout
-    while not (ready := _READY.search(process.log.read_text(errors="replace"))):
-        if not process.alive or time.monotonic() > deadline:
+    while not (ready := _READY.search(process.output())):
+        if not process.alive:
             raise RuntimeError(f"the sandbox did not start:\n{process.tail()}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"The sandbox did not start within {timeout:.0f} s")
         time.sleep(0.05)
     return ready[1]

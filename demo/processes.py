@@ -38,6 +38,7 @@ class ChildProcess:
         self.name = name
         self.log = log
         with log.open("ab") as output:
+            self._begin = output.tell()
             self._popen = subprocess.Popen(
                 argv,
                 env=env,
@@ -81,9 +82,15 @@ class ChildProcess:
         stop_all([self], grace=0)
         return self._popen.wait()
 
+    def output(self) -> str:
+        """Return its own output: not what an earlier process left in the same file."""
+        with self.log.open("rb") as log:
+            log.seek(self._begin)
+            return log.read().decode(errors="replace")
+
     def tail(self, lines: int = 30) -> str:
         """Return the last lines of its output."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.output().splitlines()[-lines:])
 
     def reap(self) -> bool:
         """Collect the program's exit code if nothing of it runs any more, and say whether that is so."""

@@ -11,7 +11,9 @@ from urllib.parse import quote
 import requests
 
 _FINISHED = ("success", "failed")
-_PATIENCE = 90.0  # seconds for an answer
+PATIENCE = 90.0
+"""Seconds to wait for an answer."""
+
 _ATTEMPTS = 5  # at a call that ends in a 500, which it does where SQLite is locked for too long
 
 
@@ -34,10 +36,12 @@ class AirflowRest:
     A client of Airflow's REST API, logged in where everyone is an admin.
 
     :param base_url: where the API server listens, such as ``http://127.0.0.1:8080``.
+    :param patience: seconds to wait for an answer, or until the DAG processor has read a DAG.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, patience: float = PATIENCE) -> None:
         self.base_url = base_url
+        self.patience = patience
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment is not for a loopback address
 
@@ -59,7 +63,7 @@ class AirflowRest:
                 params=params,
                 json=body,
                 headers={"Accept": "application/json"},
-                timeout=_PATIENCE,
+                timeout=self.patience,
             )
             if answer.status_code != 500:
                 break
@@ -70,7 +74,7 @@ class AirflowRest:
 
     def token(self) -> str:
         """Return a new API token."""
-        answer = self._session.get(f"{self.base_url}/auth/token", timeout=30)
+        answer = self._session.get(f"{self.base_url}/auth/token", timeout=self.patience)
         answer.raise_for_status()
         return str(answer.json()["access_token"])
 
@@ -81,14 +85,15 @@ class AirflowRest:
         health: dict[str, Any] = answer.json()
         return health
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
+    def wait_for_dag(self, dag_id: str, timeout: float | None = None) -> None:
         """
         Wait until the DAG processor has read a DAG.
 
-        :param timeout: seconds.
+        :param timeout: seconds (default: the patience).
         :raises RuntimeError: as soon as a file of the DAG folder fails to import.
         :raises TimeoutError: when no file defines the DAG.
         """
+        timeout = self.patience if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while True:
             try:

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
@@ -147,6 +147,27 @@ def receiving() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
 
     with _serving(Handler) as port:
         yield f"http://127.0.0.1:{port}", posted
+
+
+@contextmanager
+def playing_airflow(answer: Callable[[str], Any]) -> Iterator[str]:
+    """Answer like Airflow's REST API; yield the base URL.
+
+    :param answer: gets the path of a GET, and returns what its JSON says.
+    """
+
+    class Handler(_Silent):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            content = json.dumps({"access_token": "t"} if path == "/auth/token" else answer(path)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    with _serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def self_signed(folder: Path, *, valid_for: timedelta = timedelta(days=2), host: str = "localhost") -> Path:

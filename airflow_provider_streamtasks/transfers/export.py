@@ -65,7 +65,8 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
     :param stream_task_id: the Stream task of an export that has completed, or a list of them (templated)
     :param destination: the folder, as an ``ObjectStoragePath`` or as text like
-        ``s3://bucket/exports/{{ ds }}/`` or ``/data/exports/{{ ds }}`` (templated)
+        ``s3://bucket/exports/{{ dag_run.run_after | ds }}/`` or ``/data/exports`` (templated). In a run
+        that assets started there is no ``ds``.
     :param file_name: the name of a file in it. ``{stream_task_id}``, ``{index}`` (from 1) and ``{suffix}``
         (the ending of Stream's file, such as ``.jsonl``) are filled in. (templated)
     :param gzip: whether files are compressed on the way; their names then end with ``.gz``
