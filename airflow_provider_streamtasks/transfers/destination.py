@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook, ObjectStoragePath
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_streamtasks.arguments import check_text
 from airflow_provider_streamtasks.hooks.stream import StreamHook
