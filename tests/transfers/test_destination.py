@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.transfers.storages import PART, part_size
 from airflow_provider_streamtasks.transfers.upload import Upload
 from tests.transfers.conftest import Export, Store, StoringRun
 from tests.transfers.hosts import StorageHost
+from tests.transfers.stores import HERE
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,20 @@ def test_every_part_but_the_last_has_one_size(pieces: list[int]) -> None:
         assert set(fs.sizes[:-1]) == {PART}
         assert 0 < fs.sizes[-1] <= PART
         assert sum(fs.sizes) == sum(pieces)
+
+
+if "google" in HERE:
+
+    @pytest.mark.parametrize("replace", [True, False])
+    def test_a_bucket_that_shows_files_while_they_are_written_is_refused(replace: bool) -> None:
+        from gcsfs.extended_gcsfs import BucketType, ExtendedGcsFileSystem
+
+        fs = ExtendedGcsFileSystem(token="anon", endpoint_url="http://127.0.0.1:9")
+        # What Google would answer; no emulator has such buckets.
+        fs._storage_layout_cache["bucket"] = BucketType.ZONAL_HIERARCHICAL
+        path: Any = type("Path", (), {"fs": fs, "path": "bucket/x", "protocol": "gs"})()
+        with pytest.raises(OSError, match="a zonal one"):
+            Upload(path, 1, replace=replace)
 
 
 # -- disks ---------------------------------------------------------------------------------------------------
