@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Package:   apache-airflow 3.3.2, universal-pathlib 0.3.10
 # Behaviour: Airflow's provider for Azure registers the scheme adl, and the one for Amazon s3n. But ObjectStoragePath drops
-#            the container of an adl path, so that the first folder is taken for it, and knows no s3n at all.
-# Seen:      "adl: /folder/x", while abfs gives "container/folder/x"; "s3n: Unsupported filesystem".
+#            the container of an adl path, and knows no s3n at all.
+# Seen:      "adl: /x", while abfs gives "container/x"; "s3n: Unsupported filesystem".
 # For us:    adl:// is refused, with a sentence that says to write abfs://.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -15,11 +15,11 @@ from airflow.sdk import ObjectStoragePath
 
 for scheme in ("abfs", "adl", "s3n"):
     try:
-        print(f"{scheme}: {ObjectStoragePath(f'{scheme}://container/folder/x').path}")
+        print(f"{scheme}: {ObjectStoragePath(f'{scheme}://container/x').path}")
     except ValueError as error:
         print(f"{scheme}: {str(error).partition(':')[0]}")
 PYTHON
 cat "$folder/seen"
-grep -qx "abfs: container/folder/x" "$folder/seen"
-grep -qx "adl: /folder/x" "$folder/seen"
+grep -qx "abfs: container/x" "$folder/seen"
+grep -qx "adl: /x" "$folder/seen"
 grep -qx "s3n: Unsupported filesystem" "$folder/seen"
