@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks import configuration
-from airflow_provider_streamtasks.arguments import check_flag, check_seconds, in_fixed_order, is_rendered
+from airflow_provider_streamtasks.arguments import (
+    check_flag,
+    check_seconds,
+    check_text,
+    in_fixed_order,
+    is_rendered,
+)
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
@@ -61,6 +67,9 @@ class StreamOperator(StreamTaskWaiter):
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
     :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
         a retry submits the rest, then fails and names the batch. ``"resubmit"``: it is submitted again.
+    :param ids_column: where a file holds the items: the column of a CSV file (``.csv``, ``.tsv``) or of a
+        Parquet file (``.parquet``, needs the extra ``parquet``), or the key of JSON lines (``.jsonl``,
+        ``.ndjson``, ``.json``; dots lead into nested objects). None, the default: one item per line.
     """
 
     stream_operation: Operation
@@ -74,6 +83,7 @@ class StreamOperator(StreamTaskWaiter):
         poll_interval: timedelta | float | None = None,
         wait_timeout: timedelta | float | None = None,
         on_ambiguous: str = "fail",
+        ids_column: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +102,7 @@ class StreamOperator(StreamTaskWaiter):
         if on_ambiguous not in ("fail", "resubmit"):
             raise ValueError(f"on_ambiguous is {on_ambiguous!r}: 'fail' or 'resubmit' is needed")
         self.on_ambiguous = on_ambiguous
+        self.ids_column = None if ids_column is None else check_text("ids_column", ids_column)
         self._stored: StoredLedger | None = None
 
     def check_known(self) -> None:
@@ -102,7 +113,11 @@ class StreamOperator(StreamTaskWaiter):
         self.stream_operation.check(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
         items = self.stream_operation.items
         if items and is_rendered(source := self._source()):
-            check_known_items(items, source)
+            check_known_items(items, source, self.ids_column)
+        if not items and self.ids_column is not None:
+            raise ValueError(
+                f"ids_column is {self.ids_column!r}: it needs a file of items, and there is none"
+            )
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
@@ -217,7 +232,7 @@ class StreamOperator(StreamTaskWaiter):
         operation = self.stream_operation
         options = operation.check(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
-        with ItemFile(operation.items or ONE_REQUEST, source, context) as items:
+        with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
             return Submitter(
                 self.hook,
                 operation,

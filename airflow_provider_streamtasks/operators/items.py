@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
+from airflow_provider_streamtasks.operators.item_files import ItemLines
+from airflow_provider_streamtasks.operators.repeats import Repeats
 from airflow_provider_streamtasks.protocol.fields import Item, Items
 
 ItemsArgument: TypeAlias = (
@@ -55,14 +57,16 @@ def item_source(value: Any) -> Any:
     return FromCallable(value) if callable(value) else value
 
 
-def check_known_items(spec: Items, value: Any) -> None:
+def check_known_items(spec: Items, value: Any, column: str | None = None) -> None:
     """
     Check at parse time what is known by then: the items of a list, and the kind of anything else.
 
     :raises ValueError: naming the argument, what was given and what is allowed
     """
+    if column is not None and not _is_location(value):
+        raise ValueError(f"ids_column is {column!r}: it needs a file, and {spec.name} names none")
     if isinstance(value, list | tuple | set | frozenset):
-        for _ in spec.check(value):
+        for _ in spec.check_each(value):
             pass
     elif not isinstance(value, FromCallable) and not _is_location(value):
         raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}")
@@ -77,17 +81,29 @@ class ItemFile:
     :param spec: what the items must be
     :param source: where they come from, as :func:`item_source` returned it, rendered
     :param context: what a callable gets
+    :param column: the column of a file that holds the items; ``None`` for one item per line
     :raises ValueError: if one is not allowed, or there is none
     """
 
-    def __init__(self, spec: Items, source: Any, context: Context) -> None:
-        check_known_items(spec, source)
+    def __init__(self, spec: Items, source: Any, context: Context, column: str | None = None) -> None:
+        check_known_items(spec, source, column)
+        read = ItemLines(spec, source, column) if _is_location(source) else None
         self._file = SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
         self._count = 0
         try:
-            for item in spec.check(_read(spec, source, context)):
-                self._file.write(json.dumps(item) + "\n")
-                self._count += 1
+            with Repeats() as repeats:
+                for item in spec.check_each(_read(spec, source, context) if read is None else read):
+                    self._file.write(json.dumps(item) + "\n")
+                    repeats.add(spec.fingerprint(item))
+                    self._count += 1
+                self._repeated = repeats.find()
+            self._count -= sum(byte.bit_count() for byte in self._repeated)
+        except ValueError as error:
+            self._file.close()
+            if read is None:
+                raise
+            place = f", {read.place}" if read.place else ""
+            raise ValueError(f"{spec.name} is {str(source)!r}{place}: {error}") from None
         except BaseException:
             self._file.close()
             raise
@@ -105,7 +121,10 @@ class ItemFile:
 
     def __iter__(self) -> Iterator[Item]:
         self._file.seek(0)
-        return map(json.loads, self._file)
+        repeated = self._repeated
+        for place, line in enumerate(self._file):
+            if not repeated[place >> 3] >> (place & 7) & 1:
+                yield json.loads(line)
 
 
 def _read(spec: Items, source: Any, context: Context) -> Iterator[Any]:
@@ -114,26 +133,12 @@ def _read(spec: Items, source: Any, context: Context) -> Iterator[Any]:
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
             raise ValueError(f"{spec.name}: the callable returned {shortened(items)}: {_ITERABLE}")
         return _in_order(items)
-    if _is_location(source):
-        return _lines(spec, source)
     return _in_order(source)
 
 
 def _in_order(items: Iterable[Any]) -> Iterator[Any]:
     # A set has another order in each process, and a retry must find the batches as they were.
     return iter(sorted(items, key=repr) if isinstance(items, Set) else items)
-
-
-def _lines(spec: Items, location: str | PathLike[str]) -> Iterator[str]:
-    path = location if isinstance(location, ObjectStoragePath) else ObjectStoragePath(str(location))
-    try:
-        # Some editors begin a file with a mark, which is no part of the first item.
-        with path.open("r", encoding="utf-8-sig") as lines:  # type: ignore[no-untyped-call]
-            for line in lines:
-                if item := line.strip():
-                    yield item
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{spec.name} is {str(location)!r}: a file in UTF-8 is needed ({error})") from None
 
 
 def _is_location(value: Any) -> bool:

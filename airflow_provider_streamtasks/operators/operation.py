@@ -99,7 +99,9 @@ class StreamOperationOperator(StreamOperator):
             self.path,
             body=_fields("body", self.body),
             query=_fields("query", self.query),
-            items=Items(self.items_field, self.batch_size, Anything()) if self.items_field else None,
+            items=Items(self.items_field, self.batch_size, Anything(), free_text=True)
+            if self.items_field
+            else None,
             id_at=self.task_id_at.split("."),
         )
 

@@ -244,26 +244,43 @@ class Items:
     :param name: Stream's name of the field
     :param cap: items that one request may carry
     :param item: what each must be
+    :param free_text: whether commas, quotes and braces are usual in an item
     """
 
     name: str
     cap: int
     item: Field
+    free_text: bool = False
 
     def check(self, items: Iterable[Any]) -> Iterator[Item]:
         """
         Yield the items as they go on the wire, in order and without duplicates.
 
-        It remembers a number of eight bytes for each, so a million of them fit into memory.
+        It remembers a number for each; :meth:`check_each` remembers nothing, and is for millions.
 
         :raises ValueError: at the first one that is not allowed, and at the end if there was none
         """
         seen: set[int] = set()
-        for item in items:
-            checked = self.item.check(f"an item of {self.name}", item)
-            fingerprint = hash(checked if isinstance(checked, str) else json.dumps(checked, sort_keys=True))
+        for item in self.check_each(items):
+            fingerprint = self.fingerprint(item)
             if fingerprint not in seen:
                 seen.add(fingerprint)
-                yield checked
-        if not seen:
+                yield item
+
+    def check_each(self, items: Iterable[Any]) -> Iterator[Item]:
+        """
+        Yield the items as they go on the wire, in order, duplicates included.
+
+        :raises ValueError: as :meth:`check` does
+        """
+        empty = True
+        for item in items:
+            yield self.item.check(f"an item of {self.name}", item)
+            empty = False
+        if empty:
             raise ValueError(f"{self.name} is empty: at least one item is needed")
+
+    @staticmethod
+    def fingerprint(item: Item) -> int:
+        """Return a number of 64 bits that is the same for equal items, within one process."""
+        return hash(item if isinstance(item, str) else json.dumps(item, sort_keys=True))

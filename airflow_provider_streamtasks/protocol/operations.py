@@ -459,7 +459,7 @@ IMPORT_BLOCK_LIST = Operation(
     method="POST",
     path="/api/v2/blocklists/{blocklist_id}/import",
     # Stream caps the body only, and adding an item twice does nothing.
-    items=Items("items", 5000, Text()),
+    items=Items("items", 5000, Text(), free_text=True),
     parameters={"blocklist_id": Segment()},
     body={"chunk_size": Whole()},
 )

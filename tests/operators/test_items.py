@@ -191,9 +191,12 @@ def test_what_a_callable_returns_is_checked_before_the_first_request(
     [
         ("", "cids is empty: at least one item is needed"),
         ("\n \n", "cids is empty: at least one item is needed"),
-        ("messaging:a\n" * 500 + "general\n", "an item of cids is 'general': a non-empty string like"),
-        ('["messaging:a"]\n', """an item of cids is '["messaging:a"]'"""),
-        ("messaging:a,messaging:b\n", "an item of cids is 'messaging:a,messaging:b'"),
+        (
+            "messaging:a\n" * 500 + "general\n",
+            "line 501: an item of cids is 'general': a non-empty string",
+        ),
+        ('["messaging:a"]\n', "line 1: it looks like JSON"),
+        ("messaging:a,messaging:b\n", "line 1: it holds ','"),
     ],
 )
 def test_a_bad_line_of_a_file_is_named_before_the_first_request(
@@ -209,7 +212,7 @@ def test_a_bad_line_of_a_file_is_named_before_the_first_request(
 def test_a_file_that_is_no_text_is_named(run: Run, control: SandboxControl, tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
     path.write_bytes("messaging:ä".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"cids is '.*ids\.txt': a file in UTF-8 is needed"):
+    with pytest.raises(ValueError, match=r"cids is '.*ids\.txt', line 1: a file in UTF-8 is needed"):
         delete(path).execute(run.context)
     assert control.journal() == []
 
