@@ -41,7 +41,7 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript'
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript and not stores'
 
 conformance: $(VENV)/.dev $(if $(NODE),$(SDKS)/node_modules/.installed)  ## Stream's JavaScript SDKs against the sandbox, where Node is
 	@$(if $(NODE),$(PY) -m pytest tests/conformance/test_javascript.py,echo "Left out: Stream's JavaScript SDKs, for want of node and npm.")
@@ -93,7 +93,7 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript'
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript and not stores'
 	$(NEWEST)/bin/python -m pytest -m system
 
 clean:  ## Remove what the other targets made

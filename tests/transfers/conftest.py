@@ -75,6 +75,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session", params=stores.HERE)
 def one_storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Each storage whose server can run here, started once."""
+    from airflow.sdk.io.store import _STORE_CACHE
+
+    # Tests that run in several processes may start a server twice, and Airflow would go on with the first.
+    _STORE_CACHE.clear()
     start, _, _ = stores.SERVERS[request.param]
     with start(tmp_path_factory.mktemp(request.param)) as storage:
         storage.name = request.param

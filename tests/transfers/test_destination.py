@@ -21,7 +21,7 @@ from airflow_provider_streamtasks.transfers.storages import PART, part_size
 from airflow_provider_streamtasks.transfers.upload import Upload
 from tests.transfers.conftest import Export, Store, StoringRun
 from tests.transfers.hosts import StorageHost
-from tests.transfers.stores import HERE
+from tests.transfers.stores import SERVERS
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_every_part_but_the_last_has_one_size(pieces: list[int]) -> None:
         assert sum(fs.sizes) == sum(pieces)
 
 
-if "google" in HERE:
+if SERVERS["google"][1]:
 
     @pytest.mark.parametrize("replace", [True, False])
     def test_a_bucket_that_shows_files_while_they_are_written_is_refused(replace: bool) -> None:
