@@ -17,6 +17,7 @@ from reprlib import repr as shortened
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.fields import (
     Anything,
     Channel,
@@ -142,7 +143,8 @@ class Operation:
 
         :param budget: what the answer said of the endpoint's budget
         :param status: the HTTP status of the answer, a 2xx
-        :raises StreamApiException: if it neither names a Stream task nor tells what was done at once
+        :raises StreamApiException: if it neither names a Stream task nor tells what was done at once, or if
+            that failed
         """
         task_id: Any = body
         for name in self.id_at:
@@ -156,6 +158,12 @@ class Operation:
                     f"{self.label}: the answer holds no id at {'.'.join(self.id_at)!r}, "
                     f"but {', '.join(map(repr, body)) or 'nothing'}",
                     status_code=status,
+                )
+            if (word := results.own_status(result)) not in results.GOOD | {""}:
+                # There is no Stream task that could tell how it ended.
+                why = results.reason(result) or "Stream gives no reason"
+                raise StreamApiException(
+                    f"{self.label}: the result in the answer is {word!r}: {why}", status_code=status
                 )
         return Submission(task_id, result if isinstance(result, Mapping) else None, budget)
 

@@ -373,6 +373,7 @@ def test_what_no_template_will_give_is_judged_beside_what_one_will() -> None:
         DELETE_USERS.check({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
 
 
+ANY = any_operation("New", "POST", "/api/v2/new", body=(), query=(), items=None)
 RUN = any_operation("New", "POST", "/api/v2/new", body=(), query=(), items=None, id_at=("run", "task_id"))
 
 GOOD = (True, "hard", "soft", "messaging:a", "v2", "csv", "hide", ["a"], {"cids": {"$in": ["a"]}}, 1)
@@ -484,6 +485,26 @@ def test_an_answer_that_tells_nothing_is_an_error(
         operation.read(body, None, 201)
     # Stream has accepted something, so it must not be sent again.
     assert is_ambiguous(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ({"status": "failed", "description": "frozen"}, "the result in the answer is 'failed': frozen"),
+        ({"status": "Error"}, "is 'error': Stream gives no reason"),
+        ({"status": "running"}, "is 'running'"),
+    ],
+)
+@pytest.mark.parametrize("operation", [DELETE_CHANNELS, ANY])
+def test_a_result_at_once_that_failed_is_no_success(
+    operation: Operation, result: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(StreamApiException, match=re.escape(words)) as caught:
+        operation.read({"result": result}, None, 201)
+    assert is_ambiguous(caught.value)
+    # Where there is a Stream task, it tells how the work ended.
+    assert operation.read({"result": result, "task_id": "a"}, None, 201).task_id == "a"
+    assert operation.read({"result": {"status": "ok"}}, None, 201).task_id is None
 
 
 @pytest.mark.parametrize(
