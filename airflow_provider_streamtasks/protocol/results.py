@@ -39,7 +39,8 @@ NAMED = 10
 """Failed items that a sentence names; of the others it gives the number."""
 
 _PLAIN_VERDICTS = BAD | {"ok"}
-_REASONS = ("description", "error", "reason", "message")
+REASONS = ("description", "error", "reason", "message")
+"""Names under which Stream says why."""
 _BATCH_FIELDS: dict[str, tuple[type, ...]] = {
     "operation": (str,),
     "task_id": (str,),
@@ -92,7 +93,7 @@ def reason(result: Any) -> str:
         return "" if _word(result) in GOOD | BAD else said(result)
     if not isinstance(result, Mapping):
         return ""
-    for name in _REASONS:
+    for name in REASONS:
         value = result.get(name)
         if not _is_verdict("", value) and (text := said(value)):
             return text
@@ -115,7 +116,7 @@ def said(value: Any) -> str:
     There are no signatures in it, and of people only their ids.
     """
     if isinstance(value, Mapping):
-        value = next(filter(None, map(value.get, _REASONS)), None) or value
+        value = next(filter(None, map(value.get, REASONS)), None) or value
     if not value:
         return ""
     return without_queries(value if isinstance(value, str) else str(without_people(value)[0])).strip()
@@ -172,7 +173,7 @@ def _is_field(result: Mapping[str, Any], name: str, value: Any) -> bool:
         return isinstance(value, str) and not _is_map_of_texts(result)
     if name in _BATCH_FIELDS:
         return _is_batch_update(result) and (value is None or _fits(name, value))
-    status = own_status(result) if name in _REASONS else ""
+    status = own_status(result) if name in REASONS else ""
     return bool(status) and (status in BAD or not _is_plain_verdict(value))
 
 

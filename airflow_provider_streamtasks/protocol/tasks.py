@@ -31,7 +31,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why a Stream task failed, in Stream's words."""
+    """Why a Stream task failed, in Stream's words: without signatures, and of people only with their ids."""
 
     type: str = UNKNOWN
     description: str = ""
@@ -79,14 +79,13 @@ class StreamTask:
 
     @property
     def failure(self) -> TaskError:
-        """Why the work failed: what Stream says in ``error``, or else in the result. Without signatures."""
+        """Why the work failed: what Stream says in ``error``, or else in the result."""
         error = self.error or TaskError()
         inside = CHANNEL_BATCH_UPDATE if self.status in results.GOOD else UNKNOWN
         return replace(
             error,
             type=inside if error.type == UNKNOWN else error.type,
-            description=results.said(error.description) or results.reason(self.result),
-            stack_trace=results.without_queries(error.stack_trace),
+            description=error.description or results.reason(self.result),
         )
 
     @property
@@ -251,12 +250,12 @@ def signature(text: str) -> str:
 
 def _error(error: object) -> TaskError:
     if not isinstance(error, Mapping):
-        return TaskError(description=str(error).strip())
+        return TaskError(description=results.said(error))
     return TaskError(
-        type=str(error.get("type") or "").strip() or UNKNOWN,
-        description=str(error.get("description") or error.get("message") or "").strip(),
-        stack_trace=str(error.get("stacktrace") or ""),
-        version=str(error.get("version") or ""),
+        type=results.said(error.get("type")) or UNKNOWN,
+        description=next(filter(None, (results.said(error.get(name)) for name in results.REASONS)), ""),
+        stack_trace=results.said(error.get("stacktrace")),
+        version=results.said(error.get("version")),
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import tasks
 from airflow_provider_streamtasks.protocol.errors import is_passing
+from airflow_provider_streamtasks.protocol.polling import describe_failure, failure
 from airflow_provider_streamtasks.protocol.tasks import (
     StreamTask,
     TaskError,
@@ -90,6 +92,7 @@ def test_the_result_has_a_say_in_how_completed_work_ended(body: dict[str, Any], 
 
 
 STORAGE = {"type": "storage"}
+PERSON = {"id": "ann", "name": "Ann Smith", "email": "ann@example.com"}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,23 @@ def test_why_work_failed_is_what_stream_says_wherever_it_says_so(
 ) -> None:
     why = read(**{"status": "failed", **body}).failure
     assert (why.type, why.description) == failure
+
+
+@pytest.mark.parametrize("name", ["description", "message", "reason", "error", "stacktrace", "type"])
+@pytest.mark.parametrize(
+    "said", [f"see {SIGNED}", {"url": SIGNED}, [PERSON], {"user": PERSON}, {"error": PERSON}, PERSON]
+)
+def test_an_error_names_no_person_and_shows_no_signature(name: str, said: Any) -> None:
+    for error in (said, [said], {name: said}):
+        task = read(status="failed", error=error)
+        shown = f"{task!r} {task.failure!r} {describe_failure(task)} {failure([task]).to_dict()}"
+        assert not re.search("Signature|Smith|ann@", shown)
+
+
+def test_whatever_an_error_calls_its_reason_is_the_reason() -> None:
+    task = read(status="failed", error={"type": "storage", "reason": "full"})
+    assert (task.failure, task.may_pass) == (TaskError("storage", "full"), False)
+    assert read(status="failed", error={"error": "Too Many Requests"}).may_pass
 
 
 def test_a_stack_trace_shows_no_signature() -> None:
