@@ -15,6 +15,7 @@ from typing import Any
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import read_body
+from airflow_provider_streamtasks.protocol.people import without_people
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, without_signature
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
@@ -96,7 +97,8 @@ def in_short(report: Any) -> str:
     Return the short form of what Stream's check of a file found: the first faults, and how many there are.
 
     Stream publishes no schema of it. ``stream-cli``, which checks by the same rules, lists faults in
-    ``Errors``. Where there is no such list, the reason is quoted, or else the beginning of the whole.
+    ``Errors``. Where there is no such list, the reason is quoted, or else the beginning of the whole. Of
+    people, only the ids are.
     """
     faults = report
     if isinstance(report, Mapping):
@@ -110,8 +112,9 @@ def in_short(report: Any) -> str:
 
 
 def _quote(fault: Any) -> str:
-    text = fault if isinstance(fault, str) else json.dumps(without_signature(fault), ensure_ascii=False)
-    text = " ".join(results.without_queries(text).split())
+    if not isinstance(fault, str):
+        fault = json.dumps(without_people(without_signature(fault))[0], ensure_ascii=False)
+    text = " ".join(results.without_queries(fault).split())
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 

@@ -56,6 +56,9 @@ def test_an_answer_without_a_state_is_an_error(kind: Import, body: Any) -> None:
         kind.read("id", answer(body), 0)
 
 
+PERSON = {"id": "ann", "name": "Ann Smith", "email": "ann@example.com"}
+
+
 @pytest.mark.parametrize(
     ("report", "short"),
     [
@@ -73,6 +76,10 @@ def test_an_answer_without_a_state_is_an_error(kind: Import, body: Any) -> None:
         (["a", "b"], "a; b"),
         ("x" * 300, "x" * 199 + "…"),
         ("see https://x.example/y?Signature=z", "see https://x.example/y"),
+        ({"Errors": [{"error": "bad", "item": PERSON}]}, '{"error": "bad", "item": {"id": "ann"}}'),
+        ({"errors": PERSON}, '{"id": "ann"}'),
+        ([PERSON], '{"id": "ann"}'),
+        ({"users": [PERSON]}, '{"users": {"count": 1, "ids": ["ann"]}}'),
         (5, "5"),
     ],
 )
