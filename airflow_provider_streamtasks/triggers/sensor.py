@@ -54,7 +54,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
         xcom: Mapping[str, str] | None = None,
         single: bool = False,
         end: bool = True,
-        do_xcom_push: bool = True,
+        do_xcom_push: bool | None = None,
         push_result: bool | None = None,
         max_result_size: int = MAX_RESULT_SIZE,
         redact_result_urls: bool = False,
@@ -66,6 +66,9 @@ class StreamSensorTrigger(StreamTaskTrigger):
         self.xcom = xcom
         self.single = single
         self.end = end
+        if do_xcom_push is None:
+            # Early 0.1.0 stored do_xcom_push as push_result, whose True did not mean to allow people.
+            do_xcom_push, push_result = push_result is not False, None
         self.policy = XComPolicy(
             do_xcom_push, push_result, max_result_size, redact_result_urls, fail_on_partial
         )

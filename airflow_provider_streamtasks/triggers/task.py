@@ -129,7 +129,7 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     waited out like one during the wait. What Stream says now counts: should one not be finished any more, or
     seem to have failed only now, it is waited for on, up to the same deadline.
 
-    :param event: what :class:`StreamTaskTrigger` fired
+    :param event: what :class:`StreamTaskTrigger` fired, of this release or an earlier one
     :param pollable: what they are, where they are not Stream tasks proper
     :raises StreamException: the error that ended the wait
     """
@@ -140,9 +140,17 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     confirmed = event["outcome"] == Outcome.FAILED.value
     seen = {task.task_id: task for task in tasks if task.finished and (confirmed or not task.may_pass)}
     unclear = [task_id for task_id in awaited if task_id not in seen]
-    again = Wait(unclear, WaitTerms(**event["terms"]), event["started_at"])
+    again = Wait(unclear, *_terms_of(event))
     hook.carry_out(again, pollable)
     ended = again.ended()
     seen |= {task.task_id: task for task in ended.finished}
     finished = [seen[task_id] for task_id in awaited if task_id in seen]
     return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout)
+
+
+def _terms_of(event: Mapping[str, Any]) -> tuple[WaitTerms, float]:
+    """Return the terms of the wait of which an event tells, and when it began."""
+    if "terms" in event:
+        return WaitTerms(**event["terms"]), event["started_at"]
+    # Early 0.1.0 wrote the timeout alone. What seemed finished then, and does not now, gets it once more.
+    return WaitTerms(event["timeout"]), time.time()

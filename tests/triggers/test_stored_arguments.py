@@ -16,25 +16,26 @@ WAIT = {
     "poll_interval": 1.0,
     "max_wait": 30.0,
 }
-# Class path -> arguments, as 0.1.0 stores them. A later release adds a row where it stores something else,
-# and never takes one away.
-STORED: list[tuple[str, dict[str, Any]]] = [
-    ("task.StreamTaskTrigger", {**WAIT, "keep_on_errors": False}),
-    (
-        "sensor.StreamSensorTrigger",
-        {
-            **WAIT,
-            "keep_on_errors": False,
-            "started_at": None,
-            "stream_task_ids": [],
-            "xcom": {"task_id": "delete", "key": "return_value"},
-            "single": False,
-            "end": True,
-            "push_result": True,
-            "fail_on_partial": False,
-            "redact_result_urls": False,
-        },
-    ),
+PUSHES = {"do_xcom_push": True, "push_result": None}
+SENSOR = {
+    **WAIT,
+    "keep_on_errors": False,
+    "started_at": None,
+    "stream_task_ids": [],
+    "xcom": {"task_id": "delete", "key": "return_value"},
+    "single": False,
+    "end": True,
+    "fail_on_partial": False,
+    "redact_result_urls": False,
+}
+# Class path, arguments as they were stored, and what is another one now. A later release adds a row where it
+# stores something else, and never takes one away.
+STORED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("task.StreamTaskTrigger", {**WAIT, "keep_on_errors": False}, {}),
+    # Early 0.1.0 stored do_xcom_push as push_result, which now allows what it did not mean to: people.
+    ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": True}, PUSHES),
+    ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": False}, {**PUSHES, "do_xcom_push": False}),
+    ("sensor.StreamSensorTrigger", {**SENSOR, **PUSHES, "push_result": True, "max_result_size": 9}, {}),
     (
         "imports.StreamImportTrigger",
         {
@@ -44,14 +45,17 @@ STORED: list[tuple[str, dict[str, Any]]] = [
             "failed_states": [3],
             "cancel_on_kill": True,
         },
+        {},
     ),
 ]
 
 
-@pytest.mark.parametrize(("path", "arguments"), STORED, ids=[path for path, _ in STORED])
-def test_a_wait_that_an_earlier_release_stored_goes_on(path: str, arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("path", "arguments", "now"), STORED)
+def test_a_wait_that_an_earlier_release_stored_goes_on(
+    path: str, arguments: dict[str, Any], now: dict[str, Any]
+) -> None:
     module, _, name = (FOLDER + path).rpartition(".")
     trigger = getattr(import_module(module), name)(**arguments)
     stored_now = trigger.serialize()
     assert stored_now[0] == FOLDER + path
-    assert {key: stored_now[1][key] for key in arguments} == arguments
+    assert {key: stored_now[1][key] for key in arguments | now} == arguments | now
