@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
@@ -44,8 +45,8 @@ class Deadline:
         self._connect_end = now + connect_seconds
         self._last_read = 0.0
         self.connecting = False
-        self.request_sent = True
-        """Whether the other side may have got any of the request. False only while it certainly has not."""
+        self.request_sent = False
+        """Whether the other side may have got any of the request, all of which goes through ``send``."""
 
     def __enter__(self) -> None:
         self._token: Token[Deadline] = _current.set(self)
@@ -176,7 +177,12 @@ class _LimitedConnection:
         deadline = _current.get(None)
         if deadline is None:
             return super()._new_conn()  # type: ignore[misc,no-any-return]
-        sock = self._connect_to_any(deadline)
+        if super()._new_conn.__func__ is HTTPConnection._new_conn:  # type: ignore[misc]
+            sock = self._connect_to_any(deadline)
+        else:
+            # Such as through a SOCKS proxy, which nothing may pass by.
+            self.timeout = deadline.left()
+            sock = super()._new_conn()  # type: ignore[misc]
         # The handshake of TLS takes what this leaves it.
         sock.settimeout(deadline.left())
         return sock

@@ -8,9 +8,10 @@ import ssl
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from yarl import URL
 
+from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 from airflow_provider_streamtasks.hooks.connection import StreamConnection
 from airflow_provider_streamtasks.hooks.no_answer import no_answer
 from airflow_provider_streamtasks.hooks.over_requests import certificate_authorities, without
@@ -26,10 +27,19 @@ class AiohttpTransport:
     :param connection: where to, as whom, and how long an answer may take
     :param session: made by :meth:`open`
     :param token: the signed token, which the session sends
+    :param proxied: whether the session goes through a proxy
     """
 
-    def __init__(self, connection: StreamConnection, session: aiohttp.ClientSession, token: str) -> None:
+    def __init__(
+        self,
+        connection: StreamConnection,
+        session: aiohttp.ClientSession,
+        token: str,
+        *,
+        proxied: bool = False,
+    ) -> None:
         self.connection = connection
+        self._proxied = proxied
         self._session = session
         self._token = token
         self._limit = TimeLimit(connection.request_timeout)
@@ -39,8 +49,14 @@ class AiohttpTransport:
 
     @classmethod
     async def open(cls, connection: StreamConnection, token: str) -> AiohttpTransport:
-        """Return a transport in the running event loop; whoever opened it closes it."""
+        """
+        Return a transport in the running event loop; whoever opened it closes it.
+
+        :raises StreamConfigurationError: if the environment names authorities that are not there, or a proxy
+            through which aiohttp cannot go
+        """
         base_url = connection.credentials.base_url
+        proxy = _proxy(base_url)
         # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
         tls = await asyncio.to_thread(_ssl_context) if base_url.startswith("https:") else True
         session = aiohttp.ClientSession(
@@ -50,10 +66,9 @@ class AiohttpTransport:
             # The time of the whole request is limited in `send`.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connection.connect_timeout),
             auto_decompress=False,
-            # Not `trust_env`: it would read ~/.netrc for every request. The proxy is the one requests takes.
-            proxy=select_proxy(base_url, get_environ_proxies(base_url)),
+            proxy=proxy,
         )
-        return cls(connection, session, token)
+        return cls(connection, session, token, proxied=proxy is not None)
 
     async def send(self, request: Request) -> Response:
         """
@@ -78,7 +93,7 @@ class AiohttpTransport:
                     body = without(self._token, await _read(answer.content))
                     return Response(answer.status, answer.headers, body, self._hint)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            failure = no_answer(request, self.connection, *_classify(error), error)
+            failure = no_answer(request, self.connection, *_classify(error, proxied=self._proxied), error)
         # Raised out here, because the library's error holds the request, and the request holds the token.
         raise failure
 
@@ -86,6 +101,26 @@ class AiohttpTransport:
         """Close the pooled connections."""
         self._limit.close()
         await self._session.close()
+
+
+def _proxy(base_url: str) -> str | None:
+    """Return the proxy that requests takes."""
+    # Not aiohttp's `trust_env`: it would read ~/.netrc for every request.
+    proxy = select_proxy(base_url, get_environ_proxies(base_url))
+    if not proxy:
+        return None
+    try:
+        proxy = str(prepend_scheme_if_needed(proxy, "http"))  # type: ignore[no-untyped-call]
+        scheme, host = URL(proxy).scheme, URL(proxy).host
+    except ValueError:
+        scheme, host = "", None
+    if scheme not in ("http", "https") or not host:
+        # Without the proxy itself: there may be a password in it.
+        raise StreamConfigurationError(
+            f"The proxy to {base_url} in the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) is none that a "
+            "triggerer can go through: a URL with http:// or https:// is needed."
+        )
+    return proxy
 
 
 def _ssl_context() -> ssl.SSLContext:
@@ -102,12 +137,16 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return body
 
 
-def _classify(error: BaseException) -> tuple[str, bool]:
-    """Return the type of a transfer's failure, and whether the request may have reached Stream."""
+def _classify(error: BaseException, *, proxied: bool) -> tuple[str, bool]:
+    """
+    Return the type of a transfer's failure, and whether the request may have reached Stream.
+
+    :param proxied: whether it went through a proxy, whose name is the only one that is looked up then
+    """
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return "proxy", False
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "dns_failure", False
+        return "proxy" if proxied else "dns_failure", False
     if isinstance(error, aiohttp.ClientSSLError):
         return "tls_handshake_failed", False
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -124,6 +124,9 @@ def _read(raw: Any) -> bytes:
 # To urllib3 a name without address, and a refusal, are timeouts, too: the particular comes first.
 _TYPES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     ("proxy", (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)),
+    # The base URL was checked, so it is the proxy's that is no URL, or of a kind that nothing here speaks.
+    ("proxy", (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)),
+    ("proxy", (urllib3.exceptions.LocationParseError, urllib3.exceptions.URLSchemeUnknown)),
     ("dns_failure", (urllib3.exceptions.NameResolutionError,)),
     ("connection_refused", (urllib3.exceptions.NewConnectionError,)),
     ("timeout", (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)),

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 import requests
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 from airflow_provider_streamtasks.exceptions import StreamTransportException
-from airflow_provider_streamtasks.hooks.deadline import Deadline, DeadlineAdapter
+from airflow_provider_streamtasks.hooks.deadline import Deadline, DeadlineAdapter, _limit
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS
 from airflow_provider_streamtasks.protocol.wire import Response
@@ -280,3 +282,27 @@ def test_a_proxy_that_works_still_does(
 def test_without_a_deadline_the_adapter_is_requests_own(session: Any) -> None:
     with dripping([ANSWER], pause=0) as (url, _):
         assert session.get(url, timeout=5).content == BODY
+
+
+def test_a_connection_that_goes_its_own_way_is_not_led_past_it() -> None:
+    # As those through a SOCKS proxy do.
+    class Connection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            timeouts.append(self.timeout)
+            return socket.create_connection(way, self.timeout)
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Connection
+
+    timeouts: list[Any] = []
+    with dripping([ANSWER], pause=0) as (url, asked):
+        way = ("127.0.0.1", int(url.rpartition(":")[2]))
+        adapter = DeadlineAdapter()
+        adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
+        _limit(adapter.poolmanager)
+        with requests.Session() as session, (deadline := Deadline(2.0, 1.0)):
+            session.mount("http://", adapter)
+            assert session.get("http://elsewhere.invalid/").content == BODY
+    assert deadline.request_sent
+    assert len(asked) == 1
+    assert 0.5 < timeouts[0] <= 1.0

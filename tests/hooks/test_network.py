@@ -14,8 +14,10 @@ from airflow_provider_streamtasks.exceptions import (
     StreamConfigurationError,
     StreamException,
     StreamTaskTimeout,
+    StreamTransportException,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
@@ -310,6 +312,52 @@ def test_a_host_that_needs_no_proxy_is_asked_directly(
         hook.close()
     assert task.completed
     assert asked == []
+
+
+def test_a_proxy_may_be_given_without_its_scheme(
+    start_task: StartTask, hook: StreamHook, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = start_task()
+    with forwarding() as (proxy, asked):
+        monkeypatch.setenv("HTTP_PROXY", proxy.removeprefix("http://"))
+        (task,) = wait_for(hook, task_id)
+        hook.close()
+    assert task.completed
+    assert len(asked) == 1
+
+
+def test_a_proxy_whose_name_has_no_address_is_called_the_proxy(
+    connection: None, hook: StreamHook, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:pw@no-proxy.invalid:9")
+    said = what_passes(wait_for, hook, logs) + why_not(hook)
+    assert "the proxy to" in said
+    assert "check the base URL" not in said
+    assert "pw" not in said
+
+
+BAD_PROXIES = ["http://me:pw@:::", "ftp://me:pw@127.0.0.1:9", "http://", "http://me:pw@[::1"]
+
+
+@pytest.mark.parametrize("proxy", BAD_PROXIES)
+def test_with_a_proxy_that_is_none_nothing_was_sent(
+    connection: None, hook: StreamHook, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(StreamTransportException, match="check HTTPS_PROXY, HTTP_PROXY") as raised:
+        hook.get_conn().send(STREAM_TASKS.request("a"))
+    assert not raised.value.request_sent
+    assert "pw" not in str(raised.value)
+
+
+@pytest.mark.parametrize("proxy", [*BAD_PROXIES, "socks5://me:pw@127.0.0.1:9"])
+async def test_a_triggerer_says_at_once_that_it_cannot_go_through_a_proxy(
+    connection: None, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(StreamConfigurationError, match="a URL with http:// or https:// is needed") as raised:
+        await StreamHook().aget_conn()
+    assert "pw" not in str(raised.value)
 
 
 def test_a_proxy_that_is_not_there_is_no_way_around_it(
