@@ -76,10 +76,21 @@ def _is_person(value: Mapping[str, Any], among_people: bool) -> bool:
     return among_people and any(isinstance(each, str) for each in further.values())
 
 
+def personal_fields(value: Mapping[str, Any]) -> list[str]:
+    """Return the fields of an object that may tell of a person; none where it is no person."""
+    if not _is_person(value, among_people=False):
+        return []
+    return [
+        name
+        for name, each in value.items()
+        if name not in _OF_ANYTHING and not (isinstance(each, Mapping) or is_verdict(each))
+    ]
+
+
 def is_verdict(value: Any) -> bool:
     """Tell whether a value says how an item ended, and no more."""
     if isinstance(value, str):
-        return value.lower() in _VERDICT_WORDS
+        return value.strip().lower() in _VERDICT_WORDS
     return isinstance(value, Mapping) and bool(value) and _VERDICT.issuperset(value)
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from airflow_provider_streamtasks.protocol.people import without_people
+from airflow_provider_streamtasks.protocol.people import personal_fields, without_people
 
 GOOD = frozenset({"ok", "completed"})
 """Statuses of success. Stream docs: ``completed`` of Stream tasks, ``ok`` of items; its suites take both."""
@@ -74,6 +74,8 @@ def verdicts(result: Any) -> dict[str, str | None]:
     entries = {str(name): value for name, value in result.items() if not _is_field(result, name, value)}
     told: dict[str, str | None] = dict(_unsuccessful_channels(result))
     if any(_is_verdict(name, value) for name, value in entries.items()):
+        # What may be a person's name, and not the reason of an item called "name", is no reason.
+        entries |= dict.fromkeys(personal_fields(entries))
         told.update((name, _why_failed(value)) for name, value in entries.items())
     return told
 

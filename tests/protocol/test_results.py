@@ -81,6 +81,24 @@ def test_an_item_ended_well_only_if_stream_says_so(verdict: Any, why: str | None
 
 
 @pytest.mark.parametrize(
+    ("result", "failed"),
+    [
+        ({"id": "failed", "name": "Ann Smith"}, {"id": "failed", "name": NOT_TOLD}),
+        ({"id": "error", "email": "ann@x", "role": "user"}, dict.fromkeys(("email", "role"), NOT_TOLD)),
+        ({"name": "Ok", "nick_name": "Annie"}, {"nick_name": NOT_TOLD}),
+        # It may as well be an item that is called so, and has failed.
+        ({"joe": "ok", "name": "not found"}, {"name": NOT_TOLD}),
+        ({"joe": "ok", "ann": "not found"}, {"ann": "not found"}),
+        ({"joe": "ok", "name": "failed"}, {"name": "failed"}),
+        ({"joe": "ok", "name": {"error": "gone"}}, {"name": "gone"}),
+    ],
+)
+def test_what_may_be_a_name_is_no_reason(result: Any, failed: dict[str, str]) -> None:
+    assert failed.items() <= failed_items(result).items()
+    assert not {"Ann Smith", "Annie", "ann@x"} & set(failed_items(result).values())
+
+
+@pytest.mark.parametrize(
     "result",
     [
         {"url": SIGNED},
