@@ -197,7 +197,10 @@ class StreamTaskWaiter(BaseOperator):
         """
         ended = get_ended()
         refused = self.refused_items(context)
-        hand_on(context, deliver_failed(ended.finished, self.xcom_policy(), refused=refused))
+        delivery = deliver_failed(
+            ended.finished, self.xcom_policy(), refused=refused, whole=self.pollable.whole
+        )
+        hand_on(context, delivery)
         return ended.completed()
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
@@ -212,6 +215,7 @@ class StreamTaskWaiter(BaseOperator):
             self.result_key,
             single=self.is_single,
             refused=self.refused_items(context),
+            whole=self.pollable.whole,
         )
         return hand_on(context, delivery)
 

@@ -20,7 +20,12 @@ from airflow_provider_streamtasks.exceptions import StreamTaskException
 from airflow_provider_streamtasks.protocol.people import is_verdict, without_people
 from airflow_provider_streamtasks.protocol.polling import partial_failure
 from airflow_provider_streamtasks.protocol.results import verdicts
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, signatures, without_signature
+from airflow_provider_streamtasks.protocol.tasks import (
+    STREAM_TASKS,
+    StreamTask,
+    signatures,
+    without_signature,
+)
 
 FAILED_ITEMS = "failed_items"
 """Key of the XCom of items that failed: item -> reason; or their number, where that would be too large."""
@@ -35,7 +40,7 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _FIELDS = 20
 """Fields that a result has at most. One with more, or with other names, is taken for a map of items."""
 
-_THE_WHOLE = "The whole is hook.get_task(stream_task_id).result, and becomes the XCom with push_result=True."
+_IN_XCOM = "With push_result=True the XCom is the whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ def deliver(
     *,
     single: bool | None = None,
     refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    whole: str = STREAM_TASKS.whole,
 ) -> Delivery:
     """
     Decide what becomes of Stream tasks that are all completed.
@@ -110,13 +116,15 @@ def deliver(
     :param single: whether that is the result of the one Stream task, and not a list of results; ``None``:
         where there is exactly one
     :param refused: as for :func:`failed_inside`
+    :param whole: what to call for a whole result, wherever it is needed
     """
     inside = failed_inside(tasks, refused)
     items = {item: reason for failed in inside.values() for item, reason in failed.items()}
     if single is None:
         single = len(tasks) == 1
     results = [task.result for task in tasks]
-    return _deliver(results[0] if single else results, items, [i for i in inside if inside[i]], policy, key)
+    value, task_ids = results[0] if single else results, [i for i in inside if inside[i]]
+    return _deliver(value, items, task_ids, policy, key, whole)
 
 
 def deliver_failed(
@@ -124,18 +132,20 @@ def deliver_failed(
     policy: XComPolicy,
     *,
     refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    whole: str = STREAM_TASKS.whole,
 ) -> Delivery:
     """
     Decide what becomes of what Stream says of work that failed; nothing where none failed.
 
     :param tasks: the finished Stream tasks of a wait, failed or not
     :param refused: as for :func:`failed_inside`
+    :param whole: as for :func:`deliver`
     """
     failed = [task for task in tasks if task.failed]
     inside = failed_inside(tasks, refused).values() if failed else ()
     items = {item: reason for named in inside for item, reason in named.items()}
     reports = {task.task_id: without_signature(task.report) for task in failed if task.report}
-    return limited({FAILED_ITEMS: items, VALIDATION_REPORT: reports or None}, policy)
+    return limited({FAILED_ITEMS: items, VALIDATION_REPORT: reports or None}, policy, whole)
 
 
 def deliver_at_once(
@@ -151,23 +161,25 @@ def deliver_at_once(
     return _deliver(result, failed, [], policy, key)
 
 
-def limited(values: Mapping[str, Any], policy: XComPolicy) -> Delivery:
+def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> Delivery:
     """
     Cut values to what the policy allows, whatever else is to be done with them.
 
     :param values: key of an XCom -> value; no XCom comes of ``None``, nor of no failed items
+    :param whole: as for :func:`deliver`; empty where only the XCom can be the whole
     """
+    remedy = f"{_IN_XCOM}{whole and f'. So is {whole}'}."
     xcoms: dict[str, Any] = {}
     notes: list[str] = []
     warnings: list[str] = []
-    for key, whole in values.items():
-        if not policy.do_xcom_push or whole is None:
+    for key, value in values.items():
+        if not policy.do_xcom_push or value is None:
             continue
         if key == FAILED_ITEMS:
-            if whole:
-                xcoms[key] = _failed_items(whole, policy, warnings)
+            if value:
+                xcoms[key] = _failed_items(value, policy, remedy, warnings)
         elif policy.push_result is not False:
-            xcoms[key] = _result(key, whole, policy, notes, warnings)
+            xcoms[key] = _result(key, value, policy, remedy, notes, warnings)
     secrets = dict.fromkeys(signatures(list(values.values())))
     return Delivery(xcoms, list(secrets), notes, warnings)
 
@@ -190,47 +202,54 @@ def summary(value: Any) -> dict[str, int]:
 
 
 def _deliver(
-    value: Any, failed: Mapping[str, str], task_ids: Sequence[str], policy: XComPolicy, key: str
+    value: Any,
+    failed: Mapping[str, str],
+    task_ids: Sequence[str],
+    policy: XComPolicy,
+    key: str,
+    whole: str = "",
 ) -> Delivery:
     if not failed:
-        return limited({key: value}, policy)
+        return limited({key: value}, policy, whole)
     error = partial_failure(failed, task_ids)
     if policy.fail_on_partial:
-        allowed = limited({FAILED_ITEMS: failed}, policy)
+        allowed = limited({FAILED_ITEMS: failed}, policy, whole)
         secrets = dict.fromkeys(signatures([failed, value]))
         return replace(allowed, secrets=list(secrets), failure=error)
-    allowed = limited({FAILED_ITEMS: failed, key: value}, policy)
+    allowed = limited({FAILED_ITEMS: failed, key: value}, policy, whole)
     return replace(allowed, warnings=[str(error), *allowed.warnings])
 
 
-def _failed_items(items: Mapping[str, str], policy: XComPolicy, warnings: list[str]) -> Any:
+def _failed_items(items: Mapping[str, str], policy: XComPolicy, remedy: str, warnings: list[str]) -> Any:
     if policy.push_result or not _is_larger(items, policy.max_result_size):
         return items
     # Neither a part of them nor an object of another kind: somebody may send anew whatever it names.
-    warnings.append(_too_large(FAILED_ITEMS, "the number of items that failed", policy))
+    warnings.append(_too_large(FAILED_ITEMS, "the number of items that failed", policy, remedy))
     return len(items)
 
 
-def _result(key: str, whole: Any, policy: XComPolicy, notes: list[str], warnings: list[str]) -> Any:
+def _result(
+    key: str, whole: Any, policy: XComPolicy, remedy: str, notes: list[str], warnings: list[str]
+) -> Any:
     value = without_signature(whole) if policy.redact_result_urls else whole
     if policy.push_result:
         return value
     value, people = without_people(value)
     if _is_larger(value, policy.max_result_size):
-        warnings.append(_too_large(key, "a summary", policy))
+        warnings.append(_too_large(key, "a summary", policy, remedy))
         return {"summary": summary(whole)}
     if people:
         notes.append(
             f"There are {people} users, or objects like them, in the result: the XCom {key!r} has their ids "
-            f"alone. {_THE_WHOLE}"
+            f"alone. {remedy}"
         )
     return value
 
 
-def _too_large(key: str, what: str, policy: XComPolicy) -> str:
+def _too_large(key: str, what: str, policy: XComPolicy, remedy: str) -> str:
     return (
         f"The XCom {key!r} is {what}, because the whole is larger than max_result_size "
-        f"({policy.max_result_size:,} bytes). {_THE_WHOLE}"
+        f"({policy.max_result_size:,} bytes). {remedy}"
     )
 
 

@@ -53,6 +53,11 @@ class Import:
     completed_states: Sequence[int] = ()
     failed_states: Sequence[int] = ()
 
+    @property
+    def whole(self) -> str:
+        """What to call for the whole result."""
+        return f"hook.get_task(import_id, {self!r}).result"
+
     def request(self, task_id: str) -> Request:
         """Return the request that asks for an import."""
         if self.completed_states:

@@ -139,6 +139,10 @@ class StreamTask:
 class Pollable(Protocol):
     """Something at Stream that is started once and asked for until it is finished."""
 
+    @property
+    def whole(self) -> str:
+        """What to call for its whole result."""
+
     def request(self, task_id: str) -> Request:
         """Return the request that asks for it."""
 
@@ -188,6 +192,7 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
 
 
 class _StreamTasks:
+    whole = "hook.get_task(stream_task_id).result"
     request = staticmethod(get_task)
     read = staticmethod(read_task)
 

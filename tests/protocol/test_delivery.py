@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from airflow_provider_streamtasks.protocol.delivery import (
     XComPolicy,
     deliver,
     deliver_at_once,
+    deliver_failed,
     limited,
 )
+from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from tests import json_values
 from tests.fuzzing import fuzz
@@ -167,8 +170,7 @@ MARK = "Mrs Secret, 1 High Street"
 def with_a_person(dice: json_values.Dice) -> Any:
     """A result with a person anywhere in it."""
     further = {
-        # One whose id is a verdict, such as "failed", cannot be told from items that have texts as reasons.
-        "id": dice.of(("ann", "messaging:a", 7)),
+        "id": dice.of(("ann", "messaging:a", 7, "failed")),
         "role": "user",
         "created_at": 1,
         "status": dice.of(("ok", "error", "online")),
@@ -200,7 +202,7 @@ def test_what_is_too_large_is_a_summary_with_a_warning() -> None:
     (warning,) = delivery.warnings
     assert warning == (
         "The XCom 'result' is a summary, because the whole is larger than max_result_size (65,536 bytes). "
-        "The whole is hook.get_task(stream_task_id).result, and becomes the XCom with push_result=True."
+        "With push_result=True the XCom is the whole. So is hook.get_task(stream_task_id).result."
     )
 
 
@@ -318,6 +320,21 @@ def test_signatures_are_cut_off_if_asked_for(push_result: bool | None) -> None:
 
 
 # -- other sources of the same -----------------------------------------------------------------------------
+
+
+def test_how_to_get_the_whole_fits_what_was_awaited() -> None:
+    task = StreamTask("id", "completed", {"users": [USER]})
+    imports = Import((2,))
+    (note,) = deliver([task], XComPolicy(), "result", whole=imports.whole).notes
+    assert "push_result=True" in note
+    call = "hook.get_task(import_id, Import(completed_states=(2,), failed_states=())).result"
+    assert note.endswith(f"So is {call}.")
+    failed = replace(task, status="failed", report={"a": "x" * MAX_RESULT_SIZE})
+    (warning,) = deliver_failed([failed], XComPolicy(), whole=imports.whole).warnings
+    assert warning.endswith(f"So is {call}.")
+    # There is no Stream task to ask.
+    (note,) = deliver_at_once(task.result, {}, XComPolicy(), "result").notes
+    assert note.endswith("With push_result=True the XCom is the whole.")
 
 
 def test_what_stream_did_at_once_is_delivered_alike() -> None:
