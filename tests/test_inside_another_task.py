@@ -45,6 +45,13 @@ def test_a_sensor_waits_where_it_is(start_task: StartTask, run: Run, arguments: 
     assert sensor(start_task(running=0.3), **arguments).execute(run.context) == OK
 
 
+def test_a_sensor_may_wait_for_one_stream_task_after_another(start_task: StartTask, run: Run) -> None:
+    waiting = sensor(start_task())
+    assert waiting.execute(run.context) == OK
+    waiting.stream_task_id = start_task("messaging:b", running=0.1)
+    assert waiting.execute(run.context) == {"messaging:b": {"status": "ok"}}
+
+
 def test_its_failure_can_be_caught(start_task: StartTask, run: Run) -> None:
     with pytest.raises(StreamTaskFailed):
         sensor(start_task(end="failed")).execute(run.context)

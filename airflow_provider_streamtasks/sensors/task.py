@@ -153,6 +153,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def execute(self, context: Context) -> Any:
         """Defer, or poke until done."""
+        self._wait = None  # a function may call it for one Stream task after another
         task_ids = self.awaited_task_ids(context)
         if not task_ids:
             self.log.info("There is no Stream task to wait for.")
