@@ -19,28 +19,29 @@ from airflow_provider_streamtasks.protocol.errors import is_passing
 READ_THE_LOG = "Read the log. When the cause is gone, clear this Airflow task."
 
 
-def advice(error: StreamException, *, submits: bool) -> str:
+def advice(error: StreamException, *, submits: bool | None) -> str:
     """
     Return what to do about an error.
 
     :param error: what went wrong at Stream; its own ``hint`` comes first
-    :param submits: whether clearing the Airflow task submits to Stream, rather than only waits once more
+    :param submits: whether clearing the Airflow task submits to Stream, rather than only waits once more;
+        ``None`` where that is not known
     """
     return error.hint or _advice(error, submits)
 
 
 @singledispatch
-def _advice(error: StreamException, submits: bool) -> str:
+def _advice(error: StreamException, submits: bool | None) -> str:
     return READ_THE_LOG
 
 
 @_advice.register
-def _(error: StreamConfigurationError, submits: bool) -> str:
+def _(error: StreamConfigurationError, submits: bool | None) -> str:
     return "Correct the Airflow connection, then clear this Airflow task."
 
 
 @_advice.register
-def _(error: StreamTaskException, submits: bool) -> str:
+def _(error: StreamTaskException, submits: bool | None) -> str:
     if error.error_type == "partial_failure":
         return (
             "Stream did the rest. The XCom failed_items of this Airflow task has every item with its reason: "
@@ -55,10 +56,11 @@ def _(error: StreamTaskException, submits: bool) -> str:
 
 
 @_advice.register
-def _(error: StreamTaskTimeout, submits: bool) -> str:
-    if submits:
+def _(error: StreamTaskTimeout, submits: bool | None) -> str:
+    if submits is not False:
+        would = "would" if submits else "may"
         return (
-            "Do not clear this Airflow task, which would submit it again: let a StreamTaskSensor wait for "
+            f"Do not clear this Airflow task, which {would} submit it again: let a StreamTaskSensor wait for "
             "the Stream task. Raise wait_timeout for the next run."
         )
     return (
@@ -68,12 +70,12 @@ def _(error: StreamTaskTimeout, submits: bool) -> str:
 
 
 @_advice.register
-def _(error: StreamSubmissionException, submits: bool) -> str:
+def _(error: StreamSubmissionException, submits: bool | None) -> str:
     return "Look at Stream what was done before you submit anything again."
 
 
 @_advice.register
-def _(error: StreamRateLimitException, submits: bool) -> str:
+def _(error: StreamRateLimitException, submits: bool | None) -> str:
     pause = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
     return (
         f"The budget of this endpoint is used up: wait {pause}, then clear this Airflow task. If it happens "
@@ -82,7 +84,7 @@ def _(error: StreamRateLimitException, submits: bool) -> str:
 
 
 @_advice.register
-def _(error: StreamApiException, submits: bool) -> str:
+def _(error: StreamApiException, submits: bool | None) -> str:
     if is_passing(error):
         return "Stream has trouble: see https://status.getstream.io, and clear this Airflow task afterwards."
     if error.status_code == 404:
@@ -91,5 +93,5 @@ def _(error: StreamApiException, submits: bool) -> str:
 
 
 @_advice.register
-def _(error: StreamTransportException, submits: bool) -> str:
+def _(error: StreamTransportException, submits: bool | None) -> str:
     return "Check the way from Airflow to Stream (network, proxy, DNS), then clear this Airflow task."

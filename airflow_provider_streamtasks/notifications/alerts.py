@@ -159,7 +159,7 @@ def _what_to_do(context: Context, why: Occasion, error: StreamException | None) 
     if is_about_run(context):
         return "See which Airflow tasks of the run failed, and read their logs."
     if error is not None:
-        return advice(error, submits=_operation(of(context, "task")) is not None)
+        return advice(error, submits=_submits(of(context, "task")))
     return READ_THE_LOG
 
 
@@ -178,6 +178,14 @@ def _log(context: Context) -> str:
 def _operation(task: Any) -> Any:
     """Return the operation of Stream's that an Airflow task submits; ``None`` where it submits nothing."""
     return of(task, "stream_operation")
+
+
+def _submits(task: Any) -> bool | None:
+    """Tell whether clearing an Airflow task submits to Stream; ``None`` where that is not known."""
+    if _operation(task):
+        return True
+    # Any other may call operators, or the hook.
+    return False if of(task, "awaited_task_ids") else None
 
 
 def _submitter(task: Any) -> Any:

@@ -22,6 +22,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
     StreamTaskException,
+    StreamTaskTimeout,
 )
 from airflow_provider_streamtasks.operators.items import ItemFile, check_known_items
 from airflow_provider_streamtasks.operators.ledger import StoredLedger
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 TASK_IDS_KEY = "task_ids"
+
+WAS_SUBMITTED = (
+    "Stream goes on with what was submitted. Clearing this Airflow task would submit it again: let a "
+    "StreamTaskSensor wait for it."
+)
+"""The hint for an error that ended the wait alone."""
 
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
@@ -183,6 +190,8 @@ class StreamOperator(StreamTaskWaiter):
         try:
             return super().completed_tasks(context, get_ended)
         except StreamException as error:
+            if not isinstance(error, StreamTaskException | StreamTaskTimeout):
+                error.hint = f"{error.hint} {WAS_SUBMITTED}".lstrip()
             self._name_uncertain(context, error)
             raise
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.log import mask_secret
 
@@ -120,6 +121,25 @@ def test_an_operator_that_ran_out_of_time_warns_of_submitting_twice(
     assert "Do not clear this Airflow task, which would submit it again" in lines(failed)[3]
 
 
+def test_an_error_that_ended_the_wait_alone_warns_of_submitting_twice(
+    connection: None, control: SandboxControl, fail: Fail
+) -> None:
+    control.fault("api_error", operation="GetTask", status=403, code=17)
+    failed = fail(delete(hard_delete=True, wait_for_completion=True, poll_interval=0))
+    assert isinstance(failed["exception"], StreamApiException)
+    assert "Clearing this Airflow task would submit it again" in lines(failed)[3]
+
+
+def test_a_function_that_ran_out_of_time_may_have_submitted(
+    connection: None, control: SandboxControl, fail: Fail
+) -> None:
+    control.fate(end="never")
+    failed = fail(delete(hard_delete=True, wait_for_completion=True, poll_interval=0, wait_timeout=0.1))
+    outer = EmptyOperator(task_id="outer")
+    to_do = lines({**failed, "task": outer})[3]
+    assert "Do not clear this Airflow task, which may submit it again" in to_do
+
+
 def test_what_was_not_done_for_some_items_names_them_and_why(
     connection: None, control: SandboxControl, fail: Fail
 ) -> None:
@@ -227,7 +247,7 @@ def test_an_answer_that_was_lost_says_that_stream_may_have_taken_it(
         (StreamRateLimitException("", status_code=429), "Stream answered 429", "wait a minute"),
         (StreamTransportException("refused"), "refused", "network, proxy, DNS"),
         (StreamTransportException("reset", hint=MAY_HAVE_BEEN_TAKEN), "reset", MAY_HAVE_BEEN_TAKEN),
-        (StreamTaskTimeout("too late", task_ids=["a"]), "too late", "wait once more"),
+        (StreamTaskTimeout("too late", task_ids=["a"]), "too late", "which may submit it again"),
         (StreamSubmissionException("uncertain", batches=[1]), "uncertain", "Look at Stream what was done"),
         (
             StreamTaskException("x", task_id="a"),
