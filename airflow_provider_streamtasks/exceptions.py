@@ -99,7 +99,8 @@ class StreamApiException(StreamException):
     :param unrecoverable: Stream says that the same request will never succeed
     :param more_info: address of Stream's page on the error
     :param details: Stream's numeric details
-    :param raw_response_body: the beginning of the body as it came
+    :param raw_response_body: the beginning of the body, without signatures of URLs; empty where it may hold
+        what was asked for, and with it people
     """
 
     error_type = "api_error"

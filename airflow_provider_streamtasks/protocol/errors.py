@@ -12,6 +12,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, parse_rate_limit, parse_retry_after
+from airflow_provider_streamtasks.protocol.results import without_queries
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
 MAX_PAUSE = 15 * 60.0
@@ -48,19 +49,34 @@ def read_body(request: Request, response: Response, now: float) -> dict[str, Any
     code = code if isinstance(code, int) and not isinstance(code, bool) else 0
     message = error.get("message")
     fields: dict[str, Any] = {
-        "message": message if isinstance(message, str) and message else _describe(request, response),
+        "message": without_queries(message)
+        if isinstance(message, str) and message
+        else _describe(request, response),
         "status_code": response.status,
         "code": code,
         "exception_fields": _strings(error.get("exception_fields")),
         "unrecoverable": error.get("unrecoverable") is True,
         "more_info": str(error.get("more_info") or ""),
         "details": error["details"] if isinstance(error.get("details"), list) else [],
-        "raw_response_body": response.body[:2000].decode("utf-8", "replace"),
+        "raw_response_body": quotable(response, 2000),
         "hint": _HINTS.get(code) or (response.hint if body is None or response.status == 404 else ""),
     }
     if response.status == 429:
         raise StreamRateLimitException(retry_after=_retry_after(response, now), **fields)
     raise StreamApiException(**fields)
+
+
+def quotable(response: Response, size: int) -> str:
+    """
+    Return the beginning of a body for an exception, without signatures of URLs.
+
+    It is empty where Stream answered with what was asked for, whole or not: there may be people in it.
+
+    :param size: bytes of it at the most
+    """
+    if 200 <= response.status < 300 and response.body.lstrip()[:1] in (b"{", b"["):
+        return ""
+    return without_queries(response.body[:size].decode("utf-8", "replace"))
 
 
 def is_passing(error: StreamException) -> bool:
@@ -141,9 +157,11 @@ def _describe(request: Request, response: Response) -> str:
             "Check the base URL: the host of the Airflow connection"
         )
     kind = response.headers.get("content-type", "without a content type")
-    start = response.body[:200].decode("utf-8", "replace").strip()
-    return f"{request.operation}: the answer is not Stream's JSON ({kind}): {start!r}"
+    start = quotable(response, 200).strip()
+    return f"{request.operation}: the answer is not Stream's JSON ({kind})" + (
+        f": {start!r}" if start else ""
+    )
 
 
 def _strings(value: object) -> dict[str, str]:
-    return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+    return {str(k): without_queries(str(v)) for k, v in value.items()} if isinstance(value, Mapping) else {}

@@ -115,7 +115,6 @@ class Listing(ABC):
         raise StreamApiException(
             f"{self.operation}: the answer does not list {self.noun}, each with {self.id} and {self.key}",
             status_code=response.status,
-            raw_response_body=response.body[:2000].decode("utf-8", "replace"),
         )
 
     def _can_go_by(self, entry: Mapping[str, Any]) -> bool:

@@ -176,9 +176,8 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
     status = body.get("status")
     if not isinstance(status, str) or not status:
         raise StreamApiException(
-            "GetTask: the answer has no status",
+            f"GetTask: the answer has no status, but {', '.join(map(repr, list(body)[:10])) or 'nothing'}",
             status_code=response.status,
-            raw_response_body=response.body[:2000].decode("utf-8", "replace"),
         )
     error = body.get("error")
     return StreamTask(

@@ -167,7 +167,32 @@ def test_an_answer_without_a_status_is_an_error_that_passes(body: dict[str, Any]
     with pytest.raises(StreamApiException, match="the answer has no status") as raised:
         read(**body)
     assert is_passing(raised.value)
-    assert raised.value.raw_response_body == json.dumps(body)
+    assert raised.value.message.endswith(", ".join(map(repr, body)) or "nothing")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"task_id": "a", "result": {"url": SIGNED, "users": [PERSON]}}),
+        json.dumps({"result": {"url": SIGNED, "users": [PERSON]}})[:-3],
+        json.dumps([{"url": SIGNED, "user": PERSON}]),
+    ],
+)
+def test_an_answer_that_cannot_be_read_gets_into_no_log_and_no_event(body: str) -> None:
+    with pytest.raises(StreamApiException) as raised:
+        read_task("a", Response(200, {}, body.encode()), NOW)
+    shown = f"{raised.value} {raised.value!r} {raised.value.to_dict()}"
+    assert not re.search("Signature|Smith|ann@", shown)
+    assert is_passing(raised.value)
+
+
+def test_an_error_of_streams_shows_no_signature() -> None:
+    body = {"code": 4, "message": f"bad {SIGNED}", "exception_fields": {"csv_file": SIGNED}}
+    for text in (json.dumps(body), json.dumps({"detail": SIGNED}), f"upstream {SIGNED} failed"):
+        with pytest.raises(StreamApiException) as raised:
+            read_task("a", Response(400, {}, text.encode()), NOW)
+        assert "Signature" not in f"{raised.value} {raised.value.to_dict()}"
+        assert URL in f"{raised.value}"
 
 
 def test_the_id_is_the_one_that_was_asked_for() -> None:
