@@ -61,7 +61,12 @@ def own_status(result: Any) -> str:
         return ""
     status = result.get("status")
     if isinstance(status, str):
-        return "" if _is_map_of_texts(result) else _word(status)
+        if _is_map_of_texts(result):
+            return ""
+        error = result.get("error")
+        # As with an item: with an error, it has failed, whatever the status.
+        has_error = not _is_verdict("", error) and said(error)
+        return "error" if has_error and _word(status) in GOOD else _word(status)
     if status is None or isinstance(status, Mapping) or not _is_batch_update(result):
         return ""
     return _word(json.dumps(status, default=str))

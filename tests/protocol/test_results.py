@@ -81,6 +81,25 @@ def test_an_item_ended_well_only_if_stream_says_so(verdict: Any, why: str | None
 
 
 @pytest.mark.parametrize(
+    ("result", "status", "why"),
+    [
+        ({"status": "ok", "error": "gone"}, "error", "gone"),
+        ({"status": "Completed", "error": {"description": "gone"}}, "error", "gone"),
+        ({**BATCH, "error": "gone"}, "error", "gone"),
+        ({**BATCH, "error": "gone", "description": "more"}, "error", "more"),
+        ({"status": "running", "error": "gone"}, "running", "gone"),
+        ({"status": "ok", "error": ""}, "ok", ""),
+        ({"status": "ok", "error": None}, "ok", ""),
+        # An item that is called so.
+        ({"status": "ok", "error": OK}, "ok", ""),
+        ({"status": "ok", "error": "ok"}, "", ""),
+    ],
+)
+def test_a_result_with_an_error_has_failed_whatever_its_status(result: Any, status: str, why: str) -> None:
+    assert (own_status(result), reason(result)) == (status, why)
+
+
+@pytest.mark.parametrize(
     ("result", "failed"),
     [
         ({"id": "failed", "name": "Ann Smith"}, {"id": "failed", "name": NOT_TOLD}),
