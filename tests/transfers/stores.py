@@ -12,9 +12,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from email.message import Message
 from importlib.util import find_spec
@@ -294,6 +296,9 @@ def google(folder: Path) -> Iterator[Store]:
     server = FakeGCSServer()
     server.start()
     os.environ.pop("STORAGE_EMULATOR_HOST", None)
+    # It logs each request into a pipe that nobody reads, and would stand still once that is full.
+    drained = threading.Thread(target=deque, args=(server._process.stderr, 0), daemon=True)
+    drained.start()
     try:
         with proxy_to(server.url) as proxy:
             yield Google(server.url, proxy)
