@@ -63,10 +63,10 @@ def own_status(result: Any) -> str:
     if isinstance(status, str):
         if _is_map_of_texts(result):
             return ""
-        error = result.get("error")
         # As with an item: with an error, it has failed, whatever the status.
-        has_error = not _is_verdict("", error) and said(error)
-        return "error" if has_error and _word(status) in GOOD else _word(status)
+        return "error" if _has_error(result) and _word(status) in GOOD else _word(status)
+    if status is None and _has_error(result) and not _is_map_of_items(result):
+        return "error"
     if status is None or isinstance(status, Mapping) or not _is_batch_update(result):
         return ""
     return _word(json.dumps(status, default=str))
@@ -157,6 +157,16 @@ def _is_verdict(name: str, value: Any) -> bool:
 
 def _is_plain_verdict(value: Any) -> bool:
     return isinstance(value, str) and _word(value) in _PLAIN_VERDICTS
+
+
+def _has_error(result: Mapping[str, Any]) -> bool:
+    error = result.get("error")
+    return not _is_verdict("", error) and bool(said(error))
+
+
+def _is_map_of_items(result: Mapping[str, Any]) -> bool:
+    """Tell whether anything but ``error`` tells how an item ended."""
+    return any(_is_verdict(str(name), value) for name, value in result.items() if name != "error")
 
 
 def _is_map_of_texts(result: Mapping[str, Any]) -> bool:

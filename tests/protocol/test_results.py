@@ -88,6 +88,10 @@ def test_an_item_ended_well_only_if_stream_says_so(verdict: Any, why: str | None
         ({**BATCH, "error": "gone"}, "error", "gone"),
         ({**BATCH, "error": "gone", "description": "more"}, "error", "more"),
         ({"status": "running", "error": "gone"}, "running", "gone"),
+        ({"error": "gone"}, "error", "gone"),
+        ({"error": "gone", "url": "https://storage/x"}, "error", "gone"),
+        ({"error": ""}, "", ""),
+        ({"error": OK}, "", ""),
         ({"status": "ok", "error": ""}, "ok", ""),
         ({"status": "ok", "error": None}, "ok", ""),
         # An item that is called so.
