@@ -2,8 +2,8 @@
 Listing channels and users, page by page: which page to ask for next, and what of it is new.
 
 Stream skips no more than 1,000 entries (its ``offset``). So a listing goes by a key: each page begins at the
-key with which the last one ended, and what both hold is left out. Nothing is skipped or told twice then,
-however much there is, and whatever is deleted meanwhile.
+key with which the last one ended, and what both hold is left out. So nothing is skipped and nothing comes
+twice, however much there is, and whatever is deleted meanwhile.
 """
 
 from __future__ import annotations
