@@ -92,7 +92,7 @@ class TestBrokenConnections:
         [
             ("wrong_key", "Check the API key"),
             ("wrong_secret", "Check the API secret"),
-            ("unreachable", "no connection to http://127.0.0.1:1 could be made"),
+            ("unreachable", "http://127.0.0.1:1 refused the connection"),
             ("skewed_clock", "clock skew"),
         ],
     )
