@@ -13,12 +13,10 @@ from requests import PreparedRequest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
-from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT, StreamConnection
+from airflow_provider_streamtasks.hooks.connection import StreamConnection
 from airflow_provider_streamtasks.hooks.deadline import Deadline, DeadlineAdapter
 from airflow_provider_streamtasks.hooks.no_answer import causes, no_answer
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
-
-__all__ = ["CONNECT_TIMEOUT", "RequestsTransport", "certificate_authorities", "without"]
 
 
 class RequestsTransport:

@@ -127,11 +127,6 @@ def is_unknown_task(error: StreamException) -> bool:
     return isinstance(error, StreamApiException) and error.status_code == 404
 
 
-def is_unauthorized(error: StreamException) -> bool:
-    """Tell whether Stream did not accept the credentials, which may have been changed meanwhile."""
-    return isinstance(error, StreamApiException) and error.status_code == 401
-
-
 def asked_pause(error: StreamException) -> float | None:
     """Return the seconds that Stream asks us to stay away; ``None`` where it does not say."""
     if isinstance(error, StreamRateLimitException) and error.retry_after is not None:

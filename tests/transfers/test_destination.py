@@ -204,3 +204,4 @@ def test_fsspec_is_not_asked_to_move_on_a_disk(
     monkeypatch.setattr(LocalFileSystem, "mv", None)
     for overwrite in ("error", "overwrite"):
         store(export(b"x"), file_name=overwrite, overwrite=overwrite)
+        assert (tmp_path / "exports" / overwrite).read_bytes() == b"x"
