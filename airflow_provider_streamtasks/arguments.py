@@ -54,7 +54,7 @@ def check_flag(name: str, value: Any) -> bool:
     return value
 
 
-def check_seconds(name: str, value: Any) -> float:
+def parse_seconds(name: str, value: Any) -> float:
     """Return seconds, given as a number or a ``timedelta``."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
@@ -79,14 +79,14 @@ def check_text(name: str, value: Any) -> str:
     return value
 
 
-def check_states(name: str, value: Any) -> tuple[int, ...]:
+def parse_states(name: str, value: Any) -> tuple[int, ...]:
     """Return states of imports, which are numbers."""
     if isinstance(value, list | tuple | set | frozenset) and all(type(state) is int for state in value):
         return tuple(sorted(value))
     raise ValueError(f"{name} is {shortened(value)}: a list of whole numbers is needed")
 
 
-def check_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]:
+def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]:
     """
     Return the Stream tasks that an argument names: one id, or a list of them.
 

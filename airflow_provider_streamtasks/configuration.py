@@ -8,13 +8,13 @@ SECTION = "streamtasks"
 
 
 def poll_interval() -> float:
-    """Return the seconds between two looks at a Stream task at least."""
+    """Return the seconds between two polls of a Stream task at least."""
     return float(conf.getfloat(SECTION, "poll_interval", fallback=1.0))
 
 
-def max_wait() -> float:
-    """Return the seconds between two looks at a Stream task at most."""
-    return float(conf.getfloat(SECTION, "max_wait", fallback=30.0))
+def max_poll_interval() -> float:
+    """Return the seconds between two polls of a Stream task at most."""
+    return float(conf.getfloat(SECTION, "max_poll_interval", fallback=30.0))
 
 
 def timeout() -> float:

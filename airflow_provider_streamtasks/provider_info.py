@@ -33,7 +33,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider_streamtasks.operators.chat",
                     "airflow_provider_streamtasks.operators.feeds",
-                    "airflow_provider_streamtasks.operators.imports",
+                    "airflow_provider_streamtasks.operators.data_import",
                     "airflow_provider_streamtasks.operators.moderation",
                     "airflow_provider_streamtasks.operators.operation",
                     "airflow_provider_streamtasks.operators.users",
@@ -45,7 +45,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Stream",
                 "python-modules": [
-                    "airflow_provider_streamtasks.sensors.imports",
+                    "airflow_provider_streamtasks.sensors.data_import",
                     "airflow_provider_streamtasks.sensors.task",
                 ],
             }
@@ -61,7 +61,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Stream",
                 "python-modules": [
-                    "airflow_provider_streamtasks.triggers.imports",
+                    "airflow_provider_streamtasks.triggers.data_import",
                     "airflow_provider_streamtasks.triggers.sensor",
                     "airflow_provider_streamtasks.triggers.task",
                 ],
@@ -109,14 +109,14 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "How Stream tasks are waited for, where an operator or sensor says nothing.",
                 "options": {
                     "poll_interval": {
-                        "description": "Seconds between two looks at a Stream task at least.",
+                        "description": "Seconds between two polls of a Stream task at least.",
                         "version_added": "0.1.0",
                         "type": "float",
                         "example": None,
                         "default": "1.0",
                     },
-                    "max_wait": {
-                        "description": "Seconds between two looks at a Stream task at most.",
+                    "max_poll_interval": {
+                        "description": "Seconds between two polls of a Stream task at most.",
                         "version_added": "0.1.0",
                         "type": "float",
                         "example": None,

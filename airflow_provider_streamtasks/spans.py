@@ -11,7 +11,7 @@ from __future__ import annotations
 from opentelemetry import trace
 
 from airflow_provider_streamtasks import __version__
-from airflow_provider_streamtasks.protocol.polling import Outcome, Wait
+from airflow_provider_streamtasks.protocol.wait import Outcome, Wait
 
 SPAN = "streamtasks.wait"
 

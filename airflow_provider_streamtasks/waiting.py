@@ -21,12 +21,12 @@ from airflow_provider_streamtasks._compat import TaskDeferralTimeout
 from airflow_provider_streamtasks.arguments import check_bytes, check_flag, check_text
 from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import XComPolicy, deliver, deliver_failed
-from airflow_provider_streamtasks.protocol.imports import Import
-from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.results import RETURN_VALUE, hand_on
-from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
+from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class StreamTaskWaiter(BaseOperator):
 
     @abstractmethod
     def wait_terms(self) -> WaitTerms:
-        """Return for how long to wait, and how often to look."""
+        """Return for how long to wait, and how often to poll."""
 
     def outer_task_id(self, context: Context) -> str | None:
         """
@@ -130,7 +130,7 @@ class StreamTaskWaiter(BaseOperator):
             self.log.info("%s, because deferring would end the Airflow task %r around it", otherwise, outer)
         return outer is None
 
-    def note_key(self, what: str) -> str:
+    def state_key(self, what: str) -> str:
         """
         Return the key of a note in the task state store.
 
@@ -161,7 +161,7 @@ class StreamTaskWaiter(BaseOperator):
         return self.conclude(context, lambda: read_event(event, self.hook, self.pollable))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Come back from the triggerer, or without it: then look once before calling it a timeout."""
+        """Come back from the triggerer, or without it: then poll once before calling it a timeout."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:

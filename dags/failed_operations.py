@@ -19,13 +19,13 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
     StreamExportChannelsOperator,
 )
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.operators.feeds import (
     StreamDeleteFeedOperator,
     StreamDeleteFeedsOperator,
     StreamDeleteFeedUserDataOperator,
     StreamExportFeedUserDataOperator,
 )
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.operators.moderation import (
     StreamBulkImageModerationOperator,
     StreamImportBlockListOperator,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from math import log10
 from pathlib import Path
 
-from airflow_provider_streamtasks.protocol.polling import WaitTerms
-from airflow_provider_streamtasks.protocol.schedule import usual_interval
+from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
+from airflow_provider_streamtasks.protocol.wait import WaitTerms
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT, MARGIN = 640, 300, 55
@@ -18,14 +18,14 @@ TICKS = {2: "2 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "
 
 WORDS = {
     "shared_poller": "this provider",
-    "every_second": "this provider, with ``max_wait`` 1 s",
+    "every_second": "this provider, with ``max_poll_interval`` 1 s",
     "shared_session": "one aiohttp session, every second",
     "official_sdk": "Stream's SDK, ``AsyncStream.wait_for_task``",
     "by_hand": "by hand on sockets, every second",
 }
 
 
-def looks(duration: float, delay: Callable[[float], float]) -> tuple[int, float]:
+def polls(duration: float, delay: Callable[[float], float]) -> tuple[int, float]:
     """Return the polls until a Stream task of a duration is seen finished, and the mean delay."""
     age, polls = 0.0, 1
     while age < duration:
@@ -37,9 +37,9 @@ def looks(duration: float, delay: Callable[[float], float]) -> tuple[int, float]
 def draw(path: Path) -> None:
     """Draw polls and delay against duration, for us and for a fixed second."""
     curves = [
-        ("polls, every second", "#b0b0b0", [looks(d, lambda _: 1.0)[0] for d in DURATIONS]),
-        ("polls", "#d9480f", [looks(d, lambda age: TERMS.delay(age, usual_interval))[0] for d in DURATIONS]),
-        ("mean delay in seconds", "#1864ab", [looks(d, TERMS.delay)[1] for d in DURATIONS]),
+        ("polls, every second", "#b0b0b0", [polls(d, lambda _: 1.0)[0] for d in DURATIONS]),
+        ("polls", "#d9480f", [polls(d, lambda age: TERMS.delay(age, usual_interval))[0] for d in DURATIONS]),
+        ("mean delay in seconds", "#1864ab", [polls(d, TERMS.delay)[1] for d in DURATIONS]),
     ]
     low, high = 0.4, 30_000.0
 
@@ -115,7 +115,7 @@ def hours_table(results: dict[str, dict[str, float]]) -> list[str]:
         "   :header-rows: 1",
         "",
         "   * - polls a Stream task",
-        "     - of those of a look every second",
+        "     - of those of a poll every second",
         "     - delay mean / p99 / largest",
         f"   * - {row['polls_per_task']:.0f}",
         f"     - {row['polls_per_task_ratio']:.3f}",

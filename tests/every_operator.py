@@ -7,11 +7,11 @@ from types import ModuleType
 from typing import Any
 
 from airflow_provider_streamtasks.operators import chat, feeds, moderation, users, video
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 
 MODULES: list[ModuleType] = [chat, feeds, moderation, users, video]
 
-ARGUMENTS: dict[type[StreamOperator], dict[str, Any]] = {
+ARGUMENTS: dict[type[StreamBaseOperator], dict[str, Any]] = {
     chat.StreamDeleteChannelsOperator: {"cids": ["messaging:a", "messaging:b"], "hard_delete": True},
     chat.StreamExportChannelsOperator: {"channels": ["messaging:a", {"type": "messaging", "id": "b"}]},
     chat.StreamChannelBatchUpdateOperator: {
@@ -35,10 +35,10 @@ OPERATORS = list(ARGUMENTS)
 PACKAGE = Path(chat.__file__).parent
 
 
-def make(operator: type[StreamOperator], **others: Any) -> StreamOperator:
+def make(operator: type[StreamBaseOperator], **others: Any) -> StreamBaseOperator:
     """Return an operator with good arguments, of which some may be replaced."""
     return operator(**{"task_id": "submit", "poll_interval": 0.05, **ARGUMENTS[operator], **others})
 
 
-def name_of(operator: type[StreamOperator]) -> str:
+def name_of(operator: type[StreamBaseOperator]) -> str:
     return operator.__name__.removeprefix("Stream").removesuffix("Operator")

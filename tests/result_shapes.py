@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_streamtasks.operators import chat, feeds, moderation, users, video
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.protocol.results import CHANNELS_NOT_TOLD, NO_REASON, NOT_TOLD
 
 SIGNATURE = "Signature=abcdef"
@@ -93,7 +93,7 @@ LOST: dict[str, tuple[Any, str]] = {
 }
 """Entries that only their name or their neighbours show to be an item's."""
 
-_ITEMS: dict[type[StreamOperator], list[str]] = {
+_ITEMS: dict[type[StreamBaseOperator], list[str]] = {
     chat.StreamDeleteChannelsOperator: ["messaging:a", "messaging:b"],
     users.StreamDeleteUsersOperator: ["joe", "ann"],
     video.StreamDeleteCallOperator: ["default:standup"],
@@ -120,7 +120,7 @@ BATCH: dict[str, Any] = {
 }
 
 
-def shapes(operator: type[StreamOperator]) -> Iterator[Shape]:
+def shapes(operator: type[StreamBaseOperator]) -> Iterator[Shape]:
     """Yield what GetTask may answer for an operation."""
     yield from _any_operation()
     if names := _ITEMS.get(operator):

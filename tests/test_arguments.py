@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_streamtasks.arguments import NoStreamTaskError, check_stream_task_ids
+from airflow_provider_streamtasks.arguments import NoStreamTaskError, parse_stream_task_ids
 
 
 class Mapped(Sequence[Any]):
@@ -45,7 +45,7 @@ class Mapped(Sequence[Any]):
     ],
 )
 def test_ids_are_found_in_outputs_and_lists_of_outputs(value: Any, ids: list[str]) -> None:
-    assert check_stream_task_ids(value) == ids
+    assert parse_stream_task_ids(value) == ids
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_ids_are_found_in_outputs_and_lists_of_outputs(value: Any, ids: list[str
 )
 def test_where_no_airflow_task_has_pushed_anything_no_retry_helps(value: Any) -> None:
     with pytest.raises(NoStreamTaskError, match="no retry changes that") as raised:
-        check_stream_task_ids(value)
+        parse_stream_task_ids(value)
     assert isinstance(raised.value, AirflowFailException)

@@ -19,7 +19,7 @@ from airflow_provider_streamtasks._compat import Private
 from airflow_provider_streamtasks.arguments import is_rendered
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
-from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.sensors.without_workers import needs_worker_to_end
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger

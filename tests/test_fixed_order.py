@@ -16,10 +16,10 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
     StreamExportChannelsOperator,
 )
-from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import StreamDeleteUsersOperator
-from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
 from tests.airflow_names import DagSerialization

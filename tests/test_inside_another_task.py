@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.providers.standard.operators.empty import EmptyOperator
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.operators.users import StreamDeactivateUsersOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor

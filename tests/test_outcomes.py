@@ -16,7 +16,7 @@ from airflow.triggers.base import TaskSuccessEvent
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from tests.airflow_tasks import Run, TaskInstance, as_another_process_sees_it, revived
@@ -73,7 +73,7 @@ def ended(run: Run, carry_out: Callable[[], Any]) -> Meaning:
     return Meaning("failed", items, failed.error_type, failed.description)
 
 
-def by_operator(operator: type[StreamOperator], run: Run, deferrable: bool) -> Meaning:
+def by_operator(operator: type[StreamBaseOperator], run: Run, deferrable: bool) -> Meaning:
     submit = make(operator, wait_for_completion=True, deferrable=deferrable, poll_interval=0, wait_timeout=0)
     return ended(run, lambda: run.execute(lambda: submit))
 
@@ -124,7 +124,7 @@ def by_triggerer(task_ids: Sequence[str], pushed: dict[str, Any], **way: Any) ->
 
 @pytest.mark.parametrize(("operator", "shape"), MATRIX)
 def test_an_answer_means_the_same_whoever_waits(
-    operator: type[StreamOperator],
+    operator: type[StreamBaseOperator],
     shape: Shape,
     connection: None,
     control: SandboxControl,
@@ -151,7 +151,7 @@ PARTIAL = [
 
 @pytest.mark.parametrize(("operator", "shape"), PARTIAL)
 def test_items_that_failed_inside_are_a_failure_where_that_is_asked_for(
-    operator: type[StreamOperator],
+    operator: type[StreamBaseOperator],
     shape: Shape,
     connection: None,
     control: SandboxControl,

@@ -156,7 +156,7 @@ def test_the_fields_of_the_form_have_the_defaults_of_the_code(field: str, defaul
     jsonschema.validate(None, described)
 
 
-@pytest.mark.parametrize("option", ["poll_interval", "max_wait", "timeout"])
+@pytest.mark.parametrize("option", ["poll_interval", "max_poll_interval", "timeout"])
 def test_a_number_of_the_configuration_has_one_default(
     providers: ProvidersManager, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
@@ -168,7 +168,7 @@ def test_a_number_of_the_configuration_has_one_default(
 
 
 @pytest.mark.parametrize(
-    ("option", "default"), [("poll_interval", 1.0), ("max_wait", 30.0), ("timeout", 60.0)]
+    ("option", "default"), [("poll_interval", 1.0), ("max_poll_interval", 30.0), ("timeout", 60.0)]
 )
 def test_the_defaults_of_a_wait_are_streams(option: str, default: float) -> None:
     assert getattr(configuration, option)() == default

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from airflow_provider_streamtasks import spans
 from airflow_provider_streamtasks.exceptions import StreamTaskException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import Wait
+from airflow_provider_streamtasks.protocol.wait import Wait
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.conftest import StartTask
@@ -55,7 +55,7 @@ async def wait_for(*task_ids: str, started_at: float | None = None, **terms: Any
         "stream_default",
         task_ids,
         time.time() if started_at is None else started_at,
-        **{"timeout": 10.0, "poll_interval": 0.05, "max_wait": 0.05, **terms},
+        **{"timeout": 10.0, "poll_interval": 0.05, "max_poll_interval": 0.05, **terms},
     )
     async for _ in trigger.run():
         pass

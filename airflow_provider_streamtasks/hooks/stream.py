@@ -10,10 +10,9 @@ from uuid import uuid4
 
 from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
-from airflow_provider_streamtasks.hooks.transfer import StreamTransfer
+from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.messages import Message
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
     get_rate_limits,
@@ -22,6 +21,7 @@ from airflow_provider_streamtasks.protocol.rate_limits import (
     server_time,
 )
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.wire import Request
 from airflow_provider_streamtasks.provider_info import connection_type
 
@@ -36,7 +36,7 @@ CONCURRENT_LOOKS = 32
 """Requests that one wait has under way at the same time in an event loop."""
 
 
-class StreamHook(StreamTransfer):
+class StreamHook(StreamClient):
     """
     Talk to Stream (getstream.io).
 
@@ -113,7 +113,7 @@ class StreamHook(StreamTransfer):
         :raises StreamException: if Stream does not tell
         """
         return self._attempt(
-            lambda: self._look(task_id, pollable), again_if=errors.is_passing, patience=patience
+            lambda: self._poll(task_id, pollable), again_if=errors.is_passing, patience=patience
         )
 
     def call(self, request: Request) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class StreamHook(StreamTransfer):
         try:
             remarks = self.get_conn().connection.remarks
             request = get_rate_limits()
-            response = self._transfer(request)
+            response = self._send(request)
             errors.read_body(request, response, time.time())
         except StreamException as error:
             return False, " ".join([f"{str(error).rstrip('.')}.", *remarks] if remarks else [str(error)])
@@ -221,15 +221,15 @@ class StreamHook(StreamTransfer):
 
     def _iterate(self, listing: Listing) -> Iterator[dict[str, Any]]:
         while not listing.over:
-            entries, limit = self._attempt(lambda: self._look_at_page(listing), again_if=errors.is_passing)
+            entries, limit = self._attempt(lambda: self._get_page(listing), again_if=errors.is_passing)
             answered_at = time.monotonic()
             yield from entries
             if limit is not None and not listing.over:
                 share = self.get_conn().connection.rate_limit_share
                 time.sleep(limit.pause(share, time.monotonic() - answered_at))
 
-    def _look_at_page(self, listing: Listing) -> tuple[list[dict[str, Any]], RateLimit | None]:
-        response = self._transfer(listing.request())
+    def _get_page(self, listing: Listing) -> tuple[list[dict[str, Any]], RateLimit | None]:
+        response = self._send(listing.request())
         now = time.time()
         return listing.read(response, now), parse_rate_limit(response.headers, now)
 
@@ -274,10 +274,10 @@ class StreamHook(StreamTransfer):
         Block until a Stream task is completed, and return it.
 
         :param task_id: the Stream task
-        :param poll_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
-        :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). 0 looks once.
+        :param poll_interval: seconds between two polls at least (default: ``[streamtasks] poll_interval``, 1)
+        :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). 0 polls once.
         :raises StreamTaskException: if Stream says that it failed, or that its work did. A failure without a
-            reason, or of a rate limit inside Stream, is confirmed by two more looks over ten seconds.
+            reason, or of a rate limit inside Stream, is confirmed by two more polls over ten seconds.
         :raises StreamTaskTimeout: if it is not finished in time. Stream goes on with it.
         :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
         :raises StreamException: after five minutes of nothing but errors
@@ -303,21 +303,23 @@ class StreamHook(StreamTransfer):
         for name, value in (("poll_interval", poll_interval), ("timeout", timeout)):
             if not value >= 0:
                 raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
-        wait = Wait(task_ids, WaitTerms(timeout, poll_interval, configuration.max_wait()), time.time())
+        wait = Wait(
+            task_ids, WaitTerms(timeout, poll_interval, configuration.max_poll_interval()), time.time()
+        )
         self.carry_out(wait, pollable)
         return wait.result()
 
     def carry_out(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
-        """Look at what a wait is for until it is over."""
+        """Poll what a wait is for until it is over."""
         while not wait.over:
-            self.look_at_due(wait, pollable)
+            self.poll_due(wait, pollable)
             time.sleep(wait.pause(time.time()))
 
-    def look_at_due(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
-        """Look once at each Stream task that is due in a wait, and tell the wait what came."""
+    def poll_due(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
+        """Poll each Stream task once that is due in a wait, and tell the wait what came."""
         for task_id in wait.due(time.time()):
             try:
-                answer: StreamTask | StreamException = self._look(task_id, pollable)
+                answer: StreamTask | StreamException = self._poll(task_id, pollable)
             except StreamException as error:
                 answer = error
             self._note(wait.observe(task_id, answer, time.time()))
@@ -327,17 +329,17 @@ class StreamHook(StreamTransfer):
 
     async def aget_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
         """
-        Look once at a Stream task; errors that pass are left to the caller, who may wait without blocking.
+        Poll a Stream task once; errors that pass are left to the caller, who may wait without blocking.
 
         :raises StreamException: if Stream does not tell
         """
-        return pollable.read(task_id, await self._atransfer(pollable.request(task_id)), time.time())
+        return pollable.read(task_id, await self._asend(pollable.request(task_id)), time.time())
 
     async def alook(self, task_id: str) -> tuple[StreamTask | StreamException, RateLimit | None]:
-        """Look once at a Stream task; return it, or why it is not there, and what is left of the budget."""
+        """Poll a Stream task once; return it, or why it is not there, and what is left of the budget."""
         limit = None
         try:
-            response = await self._atransfer(STREAM_TASKS.request(task_id))
+            response = await self._asend(STREAM_TASKS.request(task_id))
             now = time.time()
             limit = parse_rate_limit(response.headers, now)
             return STREAM_TASKS.read(task_id, response, now), limit
@@ -350,17 +352,17 @@ class StreamHook(StreamTransfer):
 
         :raises StreamException: if Stream answers with an error, or not at all
         """
-        return errors.read_body(request, await self._atransfer(request), time.time())
+        return errors.read_body(request, await self._asend(request), time.time())
 
     async def await_tasks(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
         """
-        Look at what a wait is for until it is over, without blocking the event loop.
+        Poll what a wait is for until it is over, without blocking the event loop.
 
         :param pollable: what it is, where it is not Stream tasks proper
         """
         free = asyncio.Semaphore(CONCURRENT_LOOKS)
 
-        async def look(task_id: str) -> None:
+        async def poll(task_id: str) -> None:
             async with free:
                 if wait.over:
                     return
@@ -371,11 +373,11 @@ class StreamHook(StreamTransfer):
             self._note(wait.observe(task_id, answer, time.time()))
 
         while not wait.over:
-            await asyncio.gather(*map(look, wait.due(time.time())))
+            await asyncio.gather(*map(poll, wait.due(time.time())))
             await asyncio.sleep(wait.pause(time.time()))
 
-    def _look(self, task_id: str, pollable: Pollable) -> StreamTask:
-        return pollable.read(task_id, self._transfer(pollable.request(task_id)), time.time())
+    def _poll(self, task_id: str, pollable: Pollable) -> StreamTask:
+        return pollable.read(task_id, self._send(pollable.request(task_id)), time.time())
 
     def _note(self, note: str | None) -> None:
         if note:

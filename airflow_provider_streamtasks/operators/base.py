@@ -1,4 +1,4 @@
-"""``StreamOperator``: submit an operation of Stream's exactly once, at any size, and wait if asked to."""
+"""``StreamBaseOperator``: submit an operation of Stream's exactly once, at any size, and wait if asked to."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.arguments import (
     check_flag,
-    check_seconds,
     check_text,
     in_fixed_order,
     is_rendered,
+    parse_seconds,
 )
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
@@ -25,14 +25,14 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
 )
 from airflow_provider_streamtasks.operators.items import ItemFile, check_known_items
-from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.delivery import deliver_at_once
 from airflow_provider_streamtasks.protocol.operations import Operation
-from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
@@ -56,7 +56,7 @@ class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
     """
 
 
-class StreamOperator(StreamTaskWaiter):
+class StreamBaseOperator(StreamTaskWaiter):
     """
     Base of the operators that start Stream tasks. A subclass names the operation and its arguments.
 
@@ -70,7 +70,7 @@ class StreamOperator(StreamTaskWaiter):
         after a failure submits what failed again, and waits for the rest.
     :param deferrable: wait in the triggerer, which holds no worker (default: ``[operators]
         default_deferrable``)
-    :param poll_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
+    :param poll_interval: seconds between two polls at least (default: ``[streamtasks] poll_interval``, 1)
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
     :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
         a retry submits the rest, then fails and names the batch. ``"resubmit"``: it is submitted again.
@@ -100,10 +100,10 @@ class StreamOperator(StreamTaskWaiter):
             if deferrable is None
             else check_flag("deferrable", deferrable)
         )
-        self.poll_interval = check_seconds(
+        self.poll_interval = parse_seconds(
             "poll_interval", configuration.poll_interval() if poll_interval is None else poll_interval
         )
-        self.wait_timeout = check_seconds(
+        self.wait_timeout = parse_seconds(
             "wait_timeout", configuration.timeout() if wait_timeout is None else wait_timeout
         )
         if on_ambiguous not in ("fail", "resubmit"):
@@ -128,28 +128,28 @@ class StreamOperator(StreamTaskWaiter):
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
-        book = self._book(context)
+        stored = self._stored_ledger(context)
         try:
-            result = self._submit(context, book)
+            result = self._submit(context, stored)
         except StreamSubmissionException as error:
             raise StreamSubmissionFailed(**error.fields()) from None
         except StreamException as error:
-            if errors.is_ambiguous(error) and not book.kept and self.on_ambiguous == "fail":
+            if errors.is_ambiguous(error) and not stored.kept and self.on_ambiguous == "fail":
                 # Nothing would tell a retry that this batch was sent.
-                raise StreamSubmissionFailed(str(error), batches=book.ledger.uncertain) from error
+                raise StreamSubmissionFailed(str(error), batches=stored.ledger.uncertain) from error
             raise
         finally:
             # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
             if self.do_xcom_push or (self.wait_for_completion and self.deferrable):
                 # What comes back from the triggerer reads them there.
-                context["ti"].xcom_push(TASK_IDS_KEY, book.ledger.task_ids)
-        task_ids = book.ledger.task_ids
+                context["ti"].xcom_push(TASK_IDS_KEY, stored.ledger.task_ids)
+        task_ids = stored.ledger.task_ids
         waits = self.wait_for_completion and bool(task_ids)
         try:
             self._deliver_at_once(context, None if waits else result, waits=waits)
         except StreamTaskException:
-            for place in book.ledger.failed_at_once():
-                book.save(place)
+            for place in stored.ledger.failed_at_once():
+                stored.save(place)
             raise
         if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
@@ -158,7 +158,7 @@ class StreamOperator(StreamTaskWaiter):
             if waits
             else self._ended(context, task_ids)
         )
-        book.end()
+        stored.end()
         return value
 
     def go_on(self, context: Context, event: Any = None) -> Any:
@@ -179,10 +179,10 @@ class StreamOperator(StreamTaskWaiter):
         except StreamTaskException as error:
             if not any(task.failed for task in seen):
                 self._name_uncertain(context, error)
-            book = self._book(context)
+            stored = self._stored_ledger(context)
             again = [task for task in seen if task.task_id in error.task_ids]
-            for place in book.ledger.failed(again, pause_until=time.time() + WINDOW):
-                book.save(place)
+            for place in stored.ledger.failed(again, pause_until=time.time() + WINDOW):
+                stored.save(place)
             raise
 
     def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
@@ -197,7 +197,7 @@ class StreamOperator(StreamTaskWaiter):
 
     def refused_items(self, context: Context) -> Mapping[str, Mapping[str, str]]:
         """Return the items of Stream tasks that failed already when they were submitted."""
-        return self._book(context).ledger.refused_of_tasks
+        return self._stored_ledger(context).ledger.refused_of_tasks
 
     def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
         """Push the results, and return the ids."""
@@ -205,8 +205,8 @@ class StreamOperator(StreamTaskWaiter):
         return self._ended(context, [task.task_id for task in tasks])
 
     def wait_terms(self) -> WaitTerms:
-        """Return for how long to wait, and how often to look."""
-        return WaitTerms(self.wait_timeout, self.poll_interval, configuration.max_wait())
+        """Return for how long to wait, and how often to poll."""
+        return WaitTerms(self.wait_timeout, self.poll_interval, configuration.max_poll_interval())
 
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the Stream tasks that were submitted."""
@@ -227,17 +227,17 @@ class StreamOperator(StreamTaskWaiter):
 
     def _deliver_at_once(self, context: Context, result: Mapping[str, Any] | None, *, waits: bool) -> None:
         """Hand on what Stream's answers say already; a Stream task that is awaited may know better."""
-        book, policy = self._book(context), self.xcom_policy()
-        refused = book.ledger.refused_items
-        later = sum(map(len, book.ledger.refused_of_tasks.values())) if waits and book.kept else 0
+        stored, policy = self._stored_ledger(context), self.xcom_policy()
+        refused = stored.ledger.refused_items
+        later = sum(map(len, stored.ledger.refused_of_tasks.values())) if waits and stored.kept else 0
         policy = replace(policy, fail_on_partial=policy.fail_on_partial and later < len(refused))
         hand_on(context, deliver_at_once(result, refused, policy, self.result_key))
 
-    def _book(self, context: Context) -> StoredLedger:
+    def _stored_ledger(self, context: Context) -> StoredLedger:
         self._stored = self._stored or StoredLedger(context, self)
         return self._stored
 
-    def _submit(self, context: Context, book: StoredLedger) -> Any:
+    def _submit(self, context: Context, stored: StoredLedger) -> Any:
         operation = self.stream_operation
         options = operation.check(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
@@ -246,9 +246,9 @@ class StreamOperator(StreamTaskWaiter):
                 self.hook,
                 operation,
                 options,
-                book,
+                stored,
                 resubmit_uncertain=self.on_ambiguous == "resubmit",
-                pause=lambda seconds: self._pause(context, seconds, may_leave=book.kept),
+                pause=lambda seconds: self._pause(context, seconds, may_leave=stored.kept),
                 log=self.log,
             ).submit(items)
 
@@ -270,7 +270,7 @@ class StreamOperator(StreamTaskWaiter):
                 f"Everything was submitted to Stream but batch {named}: an earlier try sent it and saw no "
                 "answer, so Stream may or may not have accepted it",
                 hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
-                batches=self._book(context).ledger.uncertain,
+                batches=self._stored_ledger(context).ledger.uncertain,
             )
         return _one_or_list(list(task_ids))
 
@@ -283,7 +283,7 @@ class StreamOperator(StreamTaskWaiter):
     def _uncertain_batches(self, context: Context) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""
         cap = self.stream_operation.items.cap if self.stream_operation.items else 1
-        ledger = self._book(context).ledger
+        ledger = self._stored_ledger(context).ledger
         return ", ".join(
             f"{place + 1} (items {place * cap + 1} to {place * cap + ledger.entries[place].size})"
             for place in ledger.uncertain

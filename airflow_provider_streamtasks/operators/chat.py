@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.operations import (
     CHANNEL_BATCH_UPDATE,
@@ -15,7 +15,7 @@ from airflow_provider_streamtasks.protocol.operations import (
 )
 
 
-class StreamDeleteChannelsOperator(StreamOperator):
+class StreamDeleteChannelsOperator(StreamBaseOperator):
     """
     Delete channels.
 
@@ -52,12 +52,12 @@ class StreamDeleteChannelsOperator(StreamOperator):
         self.check_known()
 
 
-class StreamExportChannelsOperator(StreamOperator):
+class StreamExportChannelsOperator(StreamBaseOperator):
     """
     Export channels with their messages to a file at Stream.
 
     The result of the Stream task holds the signed URL of the file. It is valid for 24 hours, and signed
-    anew on every look at the Stream task; the file stays for 60 days.
+    anew on every poll of the Stream task; the file stays for 60 days.
 
     :param channels: the channels, each as ``type:id`` or as a dictionary with ``cid`` (or ``type`` and
         ``id``) and perhaps ``messages_since`` and ``messages_until`` (``datetime`` or RFC 3339): a list,
@@ -101,7 +101,7 @@ class StreamExportChannelsOperator(StreamOperator):
         self.check_known()
 
 
-class StreamChannelBatchUpdateOperator(StreamOperator):
+class StreamChannelBatchUpdateOperator(StreamBaseOperator):
     """
     Change many channels in one Stream task: members, roles, visibility, data.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.operations import (
     DELETE_FEED,
@@ -15,7 +15,7 @@ from airflow_provider_streamtasks.protocol.operations import (
 )
 
 
-class StreamDeleteFeedOperator(StreamOperator):
+class StreamDeleteFeedOperator(StreamBaseOperator):
     """
     Delete a feed.
 
@@ -47,7 +47,7 @@ class StreamDeleteFeedOperator(StreamOperator):
         self.check_known()
 
 
-class StreamDeleteFeedsOperator(StreamOperator):
+class StreamDeleteFeedsOperator(StreamBaseOperator):
     """
     Delete feeds. All of a batch must exist, or Stream refuses the batch.
 
@@ -78,7 +78,7 @@ class StreamDeleteFeedsOperator(StreamOperator):
         self.check_known()
 
 
-class StreamDeleteFeedUserDataOperator(StreamOperator):
+class StreamDeleteFeedUserDataOperator(StreamBaseOperator):
     """
     Delete all that a user has in feeds, as privacy laws ask.
 
@@ -103,7 +103,7 @@ class StreamDeleteFeedUserDataOperator(StreamOperator):
         self.check_known()
 
 
-class StreamExportFeedUserDataOperator(StreamOperator):
+class StreamExportFeedUserDataOperator(StreamBaseOperator):
     """
     Export all that a user has in feeds, as privacy laws ask.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.operations import BULK_IMAGE_MODERATION, IMPORT_BLOCK_LIST
 
 
-class StreamImportBlockListOperator(StreamOperator):
+class StreamImportBlockListOperator(StreamBaseOperator):
     """
     Add words to a block list. Words that are there already are skipped.
 
@@ -39,7 +39,7 @@ class StreamImportBlockListOperator(StreamOperator):
         self.check_known()
 
 
-class StreamBulkImageModerationOperator(StreamOperator):
+class StreamBulkImageModerationOperator(StreamBaseOperator):
     """
     Moderate many images, whose URLs stand in a CSV file.
 

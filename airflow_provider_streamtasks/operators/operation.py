@@ -8,7 +8,7 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_streamtasks.arguments import check_text, is_rendered
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
 from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
 
-class StreamOperationOperator(StreamOperator):
+class StreamOperationOperator(StreamBaseOperator):
     """
     Start any operation that answers with the id of a Stream task, from its method, path and body.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.operators.items import ItemFile
-from airflow_provider_streamtasks.operators.ledger import StoredLedger
+from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
 from airflow_provider_streamtasks.protocol.ledger import Batch, State
@@ -35,7 +35,7 @@ class Submitter:
     :param hook: sends the requests
     :param operation: what to submit
     :param options: the fields of every request besides the items
-    :param book: the ledger, and where it is kept
+    :param stored: the ledger, and where it is kept
     :param resubmit_uncertain: send again what Stream may have accepted
     :param pause: stays away for some seconds; it may leave the worker by raising ``TaskDeferred``
     :param log: gets a line for each batch
@@ -46,7 +46,7 @@ class Submitter:
         hook: StreamHook,
         operation: Operation,
         options: Mapping[str, Any],
-        book: StoredLedger,
+        stored: StoredLedger,
         *,
         resubmit_uncertain: bool,
         pause: Callable[[float], None],
@@ -55,7 +55,7 @@ class Submitter:
         self._hook = hook
         self._operation = operation
         self._options = options
-        self._book = book
+        self._stored = stored
         self._resubmit_uncertain = resubmit_uncertain
         self._pause = pause
         self._log = log
@@ -71,7 +71,7 @@ class Submitter:
         :raises StreamSubmissionException: if an earlier try submitted other items
         :raises StreamException: if Stream did not accept a batch, or did not say; later ones were not sent
         """
-        ledger = self._book.ledger
+        ledger = self._stored.ledger
         if ledger.entries:
             self._log.info("Going on behind %d batches that were submitted before", len(ledger.entries))
         self._ask_for_budget()
@@ -98,7 +98,7 @@ class Submitter:
         return result
 
     def _submit(self, batch: Batch, name: str) -> Submission:
-        ledger = self._book.ledger
+        ledger = self._stored.ledger
         refusals = 0
         if (pause := batch.not_before - time.time()) > 0.0:
             self._log.info("Stream's own rate limit failed %s; pausing for %.1f s", name, pause)
@@ -108,7 +108,7 @@ class Submitter:
             before = ledger.sending(batch)
             if before and before.state is State.UNCERTAIN:
                 self._log.warning("Stream may have accepted %s, which is submitted again", name)
-            self._book.save(batch.index)
+            self._stored.save(batch.index)
             try:
                 submission = self._hook.submit(
                     self._operation,
@@ -122,7 +122,7 @@ class Submitter:
                     error.hint = f"It was {name}, {batch.describe()}. {error.hint}"
                 else:
                     ledger.refused(batch, before)
-                self._book.save(batch.index)
+                self._stored.save(batch.index)
                 if not isinstance(error, StreamRateLimitException) or error.unrecoverable:
                     raise
                 self._budget = None
@@ -131,7 +131,7 @@ class Submitter:
                 refusals += 1
             else:
                 ledger.accepted(batch, submission.task_id, failed_items(submission.result))
-                self._book.save(batch.index)
+                self._stored.save(batch.index)
                 self._budget, self._budget_read = submission.budget, time.monotonic()
                 return submission
 

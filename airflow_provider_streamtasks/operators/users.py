@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.operations import (
     DEACTIVATE_USERS,
@@ -15,7 +15,7 @@ from airflow_provider_streamtasks.protocol.operations import (
 )
 
 
-class StreamDeleteUsersOperator(StreamOperator):
+class StreamDeleteUsersOperator(StreamBaseOperator):
     """
     Delete users, and what belongs to them.
 
@@ -65,7 +65,7 @@ class StreamDeleteUsersOperator(StreamOperator):
         self.check_known()
 
 
-class StreamDeactivateUsersOperator(StreamOperator):
+class StreamDeactivateUsersOperator(StreamBaseOperator):
     """
     Deactivate users: they stay, but cannot connect.
 
@@ -97,7 +97,7 @@ class StreamDeactivateUsersOperator(StreamOperator):
         self.check_known()
 
 
-class StreamReactivateUsersOperator(StreamOperator):
+class StreamReactivateUsersOperator(StreamBaseOperator):
     """
     Reactivate users that were deactivated.
 
@@ -129,7 +129,7 @@ class StreamReactivateUsersOperator(StreamOperator):
         self.check_known()
 
 
-class StreamExportUsersOperator(StreamOperator):
+class StreamExportUsersOperator(StreamBaseOperator):
     """
     Export users with up to 10,000 messages of each, as JSON lines.
 

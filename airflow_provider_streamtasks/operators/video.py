@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.protocol.operations import DELETE_CALL
 
 
-class StreamDeleteCallOperator(StreamOperator):
+class StreamDeleteCallOperator(StreamBaseOperator):
     """
     Delete a call.
 

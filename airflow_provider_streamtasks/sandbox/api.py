@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from airflow_provider_streamtasks.sandbox import imports, version_one
+from airflow_provider_streamtasks.sandbox import data_import, version_one
 from airflow_provider_streamtasks.sandbox.answers import Refusal, missing
 from airflow_provider_streamtasks.sandbox.auth import Gatekeeper
 from airflow_provider_streamtasks.sandbox.budgets import Budgets
@@ -64,7 +64,7 @@ class StreamApi:
         self.directory = Directory(clock)
         self.messages = Messages(self.directory)
         self.jobs: dict[str, Job] = {}
-        self.imports = imports.Imports(clock, self.fates, self.storage, self.jobs)
+        self.imports = data_import.Imports(clock, self.fates, self.storage, self.jobs)
         self.strict = strict
         version_two = [
             *(
@@ -82,7 +82,7 @@ class StreamApi:
         ]
         endpoints = [*version_two, *version_one.endpoints(version_two)]
         self.operations = sorted({endpoint.name for endpoint in endpoints})
-        self.starting = sorted({operation.name for operation in OPERATIONS} | imports.STARTING)
+        self.starting = sorted({operation.name for operation in OPERATIONS} | data_import.STARTING)
         self.switchboard = Switchboard(endpoints)
 
     def admit(self, endpoint: Endpoint, visit: Visit) -> None:

@@ -16,13 +16,13 @@ from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import (
     NoStreamTaskError,
     check_flag,
-    check_seconds,
-    check_stream_task_ids,
     in_fixed_order,
     is_rendered,
+    parse_seconds,
+    parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
-from airflow_provider_streamtasks.protocol.polling import Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms, in_words
 from airflow_provider_streamtasks.sensors.without_workers import (
     OnlyIf,
     impossible_to_start,
@@ -65,11 +65,11 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     :param stream_task_id: the Stream task, or a list of them; usually the output of the Airflow task that
         submitted, or a list of such outputs. An empty list is success at once. (templated)
     :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
-    :param poke_interval: seconds between two looks at least (default: ``[streamtasks] poll_interval``, 1)
-    :param max_wait: seconds between two looks at most (default: ``[streamtasks] max_wait``, 30). The longer
-        the wait lasts, the rarer the looks, up to this.
+    :param poke_interval: seconds between two polls at least (default: ``[streamtasks] poll_interval``, 1)
+    :param max_wait: seconds between two polls at most (default: ``[streamtasks] max_poll_interval``, 30).
+        The longer the wait lasts, the rarer the polls, up to this.
     :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). Exports may take hours: raise
-        it. With 0 it looks once.
+        it. With 0 it polls once.
     :param deferrable: wait in the triggerer, which holds no worker. Default: True, unless ``mode`` is given.
     :param mode: with ``deferrable=False``, ``poke`` (default) or ``reschedule``, as on every sensor
     :param start_from_trigger: begin in the triggerer, without a worker. Default: where nothing is lost by it.
@@ -120,16 +120,18 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             None if end_from_trigger is None else check_flag("end_from_trigger", end_from_trigger)
         )
         super().__init__(
-            poke_interval=check_seconds(
+            poke_interval=parse_seconds(
                 "poke_interval", configuration.poll_interval() if poke_interval is None else poke_interval
             ),
-            max_wait=check_seconds("max_wait", configuration.max_wait() if max_wait is None else max_wait),
-            timeout=check_seconds("timeout", configuration.timeout() if timeout is None else timeout),
+            max_wait=parse_seconds(
+                "max_wait", configuration.max_poll_interval() if max_wait is None else max_wait
+            ),
+            timeout=parse_seconds("timeout", configuration.timeout() if timeout is None else timeout),
             mode=mode or "poke",
             **kwargs,
         )
         if is_rendered(stream_task_id):
-            check_stream_task_ids(stream_task_id)
+            parse_stream_task_ids(stream_task_id)
         self.stream_task_id = in_fixed_order(stream_task_id)
         self.deferrable = mode is None if deferrable is None else check_flag("deferrable", deferrable)
         self._wait: Wait | None = None
@@ -137,13 +139,13 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             raise ValueError(f"start_from_trigger is True, but {reason}")
 
     def wait_terms(self) -> WaitTerms:
-        """Return for how long to wait, and how often to look."""
+        """Return for how long to wait, and how often to poll."""
         max_wait = self.max_wait.total_seconds() if self.max_wait else 0.0
         return WaitTerms(self.timeout, self.poke_interval, max_wait, self.silent_fail)
 
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the Stream tasks, whose ids are rendered by now."""
-        return check_stream_task_ids(self.stream_task_id)
+        return parse_stream_task_ids(self.stream_task_id)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the templates, on a worker; why there is one is decided by what they were."""
@@ -193,14 +195,14 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         return self._sensor_trigger(task_ids, time.time(), single=self.is_single)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once at what is due."""
+        """Poll once what is due."""
         wait = self._wait = self._wait or self._continued_wait(context)
         seen = wait.errors_since
-        self.hook.look_at_due(wait, self.pollable)
+        self.hook.poll_due(wait, self.pollable)
         # A failure is confirmed within one poke: between two, nothing would remember it in reschedule mode.
         while not wait.over and (wait.confirming or time.time() > wait.deadline - LAST_MOMENT):
             time.sleep(wait.pause(time.time()))
-            self.hook.look_at_due(wait, self.pollable)
+            self.hook.poll_due(wait, self.pollable)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         if not wait.over:
@@ -265,7 +267,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             xcom = {"task_id": source.operator.task_id, "key": source.key}
             trigger = self._sensor_trigger([], None, xcom=xcom)
         else:
-            trigger = self._sensor_trigger(check_stream_task_ids(source), None, single=self.is_single)
+            trigger = self._sensor_trigger(parse_stream_task_ids(source), None, single=self.is_single)
         path, arguments = trigger.serialize()
         return StartTriggerArgs(
             trigger_cls=path,
@@ -297,13 +299,13 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         if self.reschedule and (first := context["ti"].get_first_reschedule_date(context)):
             # Each poke is a process of its own: what it must know of those before is kept by Airflow.
             started_at = first.timestamp()
-            errors_since = store.get(self.note_key(ERRORS_SINCE)) if store else None
+            errors_since = store.get(self.state_key(ERRORS_SINCE)) if store else None
         elif store:
-            store.delete(self.note_key(ERRORS_SINCE))  # of an earlier try
+            store.delete(self.state_key(ERRORS_SINCE))  # of an earlier try
         return Wait(
             self.awaited_task_ids(context), self.wait_terms(), started_at, errors_since=errors_since or None
         )
 
     def _remember(self, context: Context, errors_since: float | None) -> None:
         if store := _compat.task_state_store(context):
-            store.set(self.note_key(ERRORS_SINCE), errors_since or 0)
+            store.set(self.state_key(ERRORS_SINCE), errors_since or 0)

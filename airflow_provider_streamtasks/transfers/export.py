@@ -17,10 +17,10 @@ from airflow.sdk.definitions.asset import Asset, AssetRef
 
 from airflow_provider_streamtasks.arguments import (
     check_flag,
-    check_stream_task_ids,
     check_text,
     in_fixed_order,
     is_rendered,
+    parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.transfers.destination import (
@@ -105,7 +105,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         if is_rendered(stream_task_id):
-            check_stream_task_ids(stream_task_id)
+            parse_stream_task_ids(stream_task_id)
         if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
             check_text("destination", destination)
             check_notation("destination", destination)
@@ -128,7 +128,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Look at all exports first, then store them one after the other."""
-        task_ids = list(dict.fromkeys(check_stream_task_ids(self.stream_task_id)))
+        task_ids = list(dict.fromkeys(parse_stream_task_ids(self.stream_task_id)))
         folder = self._folder()
         try:
             exports = [ExportFile(self.hook, self.hook.get_task(task_id)) for task_id in task_ids]

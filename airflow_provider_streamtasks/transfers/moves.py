@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_streamtasks.transfers.look import look
+from airflow_provider_streamtasks.transfers.existing import existing
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -78,5 +78,5 @@ def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
 
 
 def _check_free(path: ObjectStoragePath) -> None:
-    if look(path, keeps_others=False) is not None:
+    if existing(path, keeps_others=False) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -19,11 +19,11 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.errors import is_passing
-from airflow_provider_streamtasks.protocol.polling import failure
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, signature
+from airflow_provider_streamtasks.protocol.wait import failure
 
 if TYPE_CHECKING:
-    from airflow_provider_streamtasks.hooks.storage import Download
+    from airflow_provider_streamtasks.hooks.signed_urls import Download
     from airflow_provider_streamtasks.hooks.stream import StreamHook
 
 ATTEMPTS = 5
@@ -88,7 +88,7 @@ class ExportFile:
         :raises StreamApiException: if the host does not hand out the file, not even at a fresh URL
         :raises StreamException: if Stream gives no fresh URL
         """
-        from airflow_provider_streamtasks.hooks.storage import download
+        from airflow_provider_streamtasks.hooks.signed_urls import download
 
         place = idle = beginnings = 0
         while True:

@@ -17,7 +17,7 @@ from airflow_provider_streamtasks.transfers.answers import Answer, meaning, os_e
 from airflow_provider_streamtasks.transfers.aside import Aside
 from airflow_provider_streamtasks.transfers.beside import Beside
 from airflow_provider_streamtasks.transfers.draft import Draft
-from airflow_provider_streamtasks.transfers.look import look
+from airflow_provider_streamtasks.transfers.existing import existing
 from airflow_provider_streamtasks.transfers.progress import Progress
 from airflow_provider_streamtasks.transfers.source import ExportFile
 from airflow_provider_streamtasks.transfers.storages import read_options, storage_of
@@ -106,7 +106,7 @@ def find(path: ObjectStoragePath) -> StoredFile | None:
     :raises OSError: if the storage does not tell whether there is one, or does not show it
     """
     with os_errors(path, "looked at"):
-        found = look(path, keeps_others=bool(storage_of(path.protocol).keeps_others))
+        found = existing(path, keeps_others=bool(storage_of(path.protocol).keeps_others))
         return None if found is None else _present(path, int(found["size"]))
 
 

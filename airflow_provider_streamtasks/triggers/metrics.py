@@ -6,8 +6,8 @@ All carry the tag ``stream_conn_id``:
 - ``streamtasks.polls``, ``streamtasks.rate_limited``: polls, and those of them that Stream refused (429)
 - ``streamtasks.outcomes``: waits that ended, with the tag ``outcome``
 - ``streamtasks.waits``: waits that are going on
-- ``streamtasks.stretch``: how many times rarer the looks are than they would be without a budget
-- ``streamtasks.detection_delay``: from the end of a Stream task until a look saw it
+- ``streamtasks.stretch``: how many times rarer the polls are than they would be without a budget
+- ``streamtasks.detection_delay``: from the end of a Stream task until a poll saw it
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from __future__ import annotations
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
-from airflow_provider_streamtasks.protocol.plan import PollPlan, Seen
-from airflow_provider_streamtasks.protocol.polling import Wait
+from airflow_provider_streamtasks.protocol.poll_plan import PollPlan, Seen
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Wait
 
 INTERVAL = 5.0
 """Seconds between two reports of what is counted: a packet for every poll would cost as much as the poll."""

@@ -1,7 +1,7 @@
 """
 One poller per event loop and connection, which all triggers share: one session, one plan, one budget.
 
-What to look at, and when, is decided by :class:`~airflow_provider_streamtasks.protocol.plan.PollPlan`; a
+What to poll, and when, is decided by :class:`~airflow_provider_streamtasks.protocol.poll_plan.PollPlan`; a
 poller only carries it out.
 """
 
@@ -17,14 +17,14 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.plan import PollPlan
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
-from airflow_provider_streamtasks.protocol.polling import Wait
-from airflow_provider_streamtasks.protocol.schedule import Schedule
+from airflow_provider_streamtasks.protocol.poll_plan import PollPlan
+from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
+from airflow_provider_streamtasks.protocol.wait import Wait
 from airflow_provider_streamtasks.triggers.metrics import PollMetrics
 
 GRAIN = 0.05
-"""Seconds between two looks into the plan at least: what goes out together costs a third less."""
+"""Seconds between two visits to the plan at least: what goes out together costs a third less."""
 
 Line = tuple[int, str]
 """A line for the log of whoever waits: a level of :mod:`logging`, and a text."""
@@ -33,7 +33,7 @@ Tell = Callable[[int, str], None]
 """Takes both parts of a :data:`Line`."""
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
-_schedules: dict[str, Schedule] = {}
+_schedules: dict[str, PollSchedule] = {}
 """What was learned of the Stream tasks of each connection, also by pollers that are gone."""
 _closing: set[asyncio.Task[None]] = set()
 """Closings under way: nothing else keeps them from being collected."""
@@ -41,7 +41,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 async def wait_for(stream_conn_id: str, wait: Wait, tell: Tell) -> None:
     """
-    Return when a wait is over, looking together with all others that wait over the same connection.
+    Return when a wait is over, polling together with all others that wait over the same connection.
 
     :param stream_conn_id: the Airflow connection
     :param tell: is called with what deserves a line in the log
@@ -53,7 +53,7 @@ async def wait_for(stream_conn_id: str, wait: Wait, tell: Tell) -> None:
         poller = pollers[stream_conn_id] = Poller(stream_conn_id)
     poller.users += 1
     try:
-        # First of all, so that a connection that cannot be used is told of here and not by a look.
+        # First of all, so that a connection that cannot be used is told of here and not by a poll.
         await poller.connect()
         try:
             news = poller.listen(wait)
@@ -87,14 +87,14 @@ class Poller:
     def __init__(self, stream_conn_id: str) -> None:
         self.users = 0
         self.budget = PollBudget(share=1.0)
-        self.plan = PollPlan(self.budget, _schedules.setdefault(stream_conn_id, Schedule()))
+        self.plan = PollPlan(self.budget, _schedules.setdefault(stream_conn_id, PollSchedule()))
         self._hook = StreamHook(stream_conn_id)
         self._metrics = PollMetrics(stream_conn_id)
         self._loop = asyncio.get_running_loop()
         self._news: dict[Wait, asyncio.Future[list[Line]]] = {}
-        # Empty, because looks belong to no trigger. Whatever is begun in it stays in it.
+        # Empty, because polls belong to no trigger. Whatever is begun in it stays in it.
         self._context = contextvars.Context()
-        self._looks: set[asyncio.Task[None] | None] = set()
+        self._polls: set[asyncio.Task[None] | None] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def connect(self) -> None:
@@ -111,7 +111,7 @@ class Poller:
         return news
 
     def join(self, wait: Wait) -> None:
-        """Begin to look at what a wait is for."""
+        """Begin to poll what a wait is for."""
         self.plan.join(wait, time.time())
         self._context.run(self._send)
 
@@ -126,20 +126,20 @@ class Poller:
         """Give up what is under way, and close the session."""
         if self._timer:
             self._timer.cancel()
-        looks = list(filter(None, self._looks))
-        for look in looks:
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        polls = list(filter(None, self._polls))
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
         self._metrics.report(self.plan, time.time())
         await self._hook.aclose()
 
     def _send(self) -> None:
-        """Send the looks that are due, and come back when there may be more."""
+        """Send the polls that are due, and come back when there may be more."""
         now = time.time()
         for wait in self.plan.expire(now):
             self._tell(wait, None, now)
         while (task_id := self.plan.take(now)) is not None:
-            self._looks.add(self._loop.create_task(self._look(task_id)))
+            self._polls.add(self._loop.create_task(self._poll(task_id)))
         self._come_back(self.plan.pause(now))
 
     def _come_back(self, pause: float) -> None:
@@ -154,8 +154,8 @@ class Poller:
         self._timer = None
         self._send()
 
-    async def _look(self, first: str) -> None:
-        """Look at a Stream task, and go on with what may be looked at next."""
+    async def _poll(self, first: str) -> None:
+        """Poll a Stream task, and go on with what may be polled next."""
         task_id: str | None = first
         while task_id is not None:
             try:
@@ -175,7 +175,7 @@ class Poller:
                 self._come_back(pause)
             else:
                 self._send()
-        self._looks.discard(asyncio.current_task(self._loop))
+        self._polls.discard(asyncio.current_task(self._loop))
 
     def _tell(self, wait: Wait, note: str | None, now: float) -> None:
         lines: list[Line] = []

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.arguments import check_stream_task_ids
+from airflow_provider_streamtasks.arguments import parse_stream_task_ids
 from airflow_provider_streamtasks.protocol.delivery import (
     FAILED_ITEMS,
     MAX_RESULT_SIZE,
@@ -19,7 +19,7 @@ from airflow_provider_streamtasks.protocol.delivery import (
     XComPolicy,
     deliver,
 )
-from airflow_provider_streamtasks.protocol.polling import Outcome, Wait
+from airflow_provider_streamtasks.protocol.wait import Outcome, Wait
 from airflow_provider_streamtasks.results import RETURN_VALUE
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
 
@@ -147,7 +147,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
             key=xcom["key"],
             map_indexes=-1,
         )
-        self.stream_task_ids = tuple(check_stream_task_ids(value))
+        self.stream_task_ids = tuple(parse_stream_task_ids(value))
         self.single = isinstance(value, str)
 
     def _began_at(self) -> float:

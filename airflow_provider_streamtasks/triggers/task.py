@@ -15,7 +15,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import (
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
+from airflow_provider_streamtasks.protocol.wait import (
     ERRORS_ONLY_LIMIT,
     Ended,
     Outcome,
@@ -23,7 +24,6 @@ from airflow_provider_streamtasks.protocol.polling import (
     WaitTerms,
     in_words,
 )
-from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
@@ -32,7 +32,7 @@ BACKSTOP = 15.0
 # and a logger of its own is a third of that.
 log = logging.getLogger(__name__)
 _tell = log.log
-_terms = lru_cache(maxsize=256)(WaitTerms)
+_shared_terms = lru_cache(maxsize=256)(WaitTerms)
 
 
 class StreamTaskTrigger(BaseTrigger):
@@ -47,8 +47,8 @@ class StreamTaskTrigger(BaseTrigger):
     :param started_at: Unix time at which the wait began. With it the deadline stays the same when the trigger
         moves to another triggerer.
     :param timeout: seconds to wait, from ``started_at``
-    :param poll_interval: seconds between two looks at least
-    :param max_wait: seconds between two looks at most
+    :param poll_interval: seconds between two polls at least
+    :param max_poll_interval: seconds between two polls at most
     :param keep_on_errors: whether to wait on, whatever errors come
     """
 
@@ -59,14 +59,14 @@ class StreamTaskTrigger(BaseTrigger):
         started_at: float,
         timeout: float,
         poll_interval: float,
-        max_wait: float,
+        max_poll_interval: float,
         keep_on_errors: bool = False,
     ) -> None:
         super().__init__()
         self.stream_conn_id = stream_conn_id
         self.stream_task_ids = tuple(stream_task_ids)
         self.started_at = started_at
-        self.terms = _terms(timeout, poll_interval, max_wait, keep_on_errors)
+        self.terms = _shared_terms(timeout, poll_interval, max_poll_interval, keep_on_errors)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
@@ -95,7 +95,7 @@ class StreamTaskTrigger(BaseTrigger):
         yield await self.event(wait)
 
     def carry_out(self, wait: Wait) -> Awaitable[None]:
-        """Look at what is waited for until the wait is over."""
+        """Poll what is waited for until the wait is over."""
         from airflow_provider_streamtasks.triggers import poller  # parsing a DAG never needs it
 
         return poller.wait_for(self.stream_conn_id, wait, _tell)

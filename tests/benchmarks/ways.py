@@ -16,12 +16,12 @@ FOREVER = 1e6  # seconds
 
 
 @asynccontextmanager
-async def shared_poller(url: str, max_wait: float = 30.0):  # type: ignore[no-untyped-def]
+async def shared_poller(url: str, max_poll_interval: float = 30.0):  # type: ignore[no-untyped-def]
     """Ours: the trigger as it runs in the triggerer."""
     from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 
     async def wait(task_id: str) -> None:
-        trigger = StreamTaskTrigger("bench", [task_id], time.time(), FOREVER, 1.0, max_wait)
+        trigger = StreamTaskTrigger("bench", [task_id], time.time(), FOREVER, 1.0, max_poll_interval)
         async for event in trigger.run():
             assert event.payload["outcome"] == "completed", event.payload
 
@@ -31,7 +31,7 @@ async def shared_poller(url: str, max_wait: float = 30.0):  # type: ignore[no-un
 @asynccontextmanager
 async def every_second(url: str):  # type: ignore[no-untyped-def]
     """Ours, but made to look every second, so that it sends as many polls as the others."""
-    async with shared_poller(url, max_wait=1.0) as wait:
+    async with shared_poller(url, max_poll_interval=1.0) as wait:
         yield wait
 
 

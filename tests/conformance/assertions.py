@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
     StreamDeleteChannelsOperator,
@@ -119,7 +119,7 @@ class Assertion:
     refusal: str = ""
     shown_at: str = "/api/v2/tasks/{}"
     strict: bool = False
-    operator: tuple[type[StreamOperator], Mapping[str, Any]] | None = None
+    operator: tuple[type[StreamBaseOperator], Mapping[str, Any]] | None = None
 
     @property
     def label(self) -> str:

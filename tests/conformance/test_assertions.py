@@ -14,9 +14,9 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
 from airflow_provider_streamtasks.sandbox import Sandbox, running_sandbox
-from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from tests.airflow_tasks import Run
 from tests.conformance.assertions import ASSERTIONS, Assertion, Outcome, an_id, holds

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
 
 WaitFor = Callable[..., list[StreamTask]]
 

@@ -74,7 +74,7 @@ def send(request: pytest.FixtureRequest) -> Send:
 @pytest.fixture(autouse=True)
 def import_first() -> None:
     """Importing the libraries takes longer than the requests here may."""
-    import airflow_provider_streamtasks.hooks.over_aiohttp  # noqa: F401
+    import airflow_provider_streamtasks.hooks.aiohttp_transport  # noqa: F401
 
 
 @pytest.fixture(params=[False, True], ids=["http", "https"])

@@ -13,8 +13,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamRateLimitException,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.sandbox import SandboxControl
 
 Send = Callable[..., str]

@@ -18,8 +18,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS, EXPORT_USERS
@@ -442,7 +442,7 @@ def test_an_outage_is_waited_out(
     (task,) = wait_for(hook, task_id)
     assert task.completed
     assert [request["fault"] for request in control.journal("GetTask")] == [kind, kind, None]
-    assert logs.text.count(f"Looking at Stream task {task_id} failed, waiting on: ") == 1
+    assert logs.text.count(f"Polling Stream task {task_id} failed, waiting on: ") == 1
 
 
 def test_a_host_that_is_not_there_is_waited_for(

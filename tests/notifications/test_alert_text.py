@@ -24,7 +24,7 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
     StreamExportChannelsOperator,
 )
-from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.protocol.operations import CATALOGUE
 from airflow_provider_streamtasks.provider_info import get_provider_info
 from tests.airflow_names import DagSerialization
@@ -20,7 +20,7 @@ from tests.every_operator import ARGUMENTS, MODULES, OPERATORS, PACKAGE, make, n
 EVERY = pytest.mark.parametrize("operator", OPERATORS, ids=name_of)
 
 
-def own_arguments(operator: type[StreamOperator]) -> dict[str, inspect.Parameter]:
+def own_arguments(operator: type[StreamBaseOperator]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(inspect.unwrap(operator.__init__)).parameters
     return {name: each for name, each in parameters.items() if name not in ("self", "kwargs")}
 
@@ -30,7 +30,9 @@ def test_every_operation_has_an_operator_and_every_operator_an_operation() -> No
         value
         for module in MODULES
         for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, StreamOperator) and value is not StreamOperator
+        if inspect.isclass(value)
+        and issubclass(value, StreamBaseOperator)
+        and value is not StreamBaseOperator
     }
     assert defined == set(ARGUMENTS)
     assert {operator.stream_operation.name for operator in OPERATORS} == set(CATALOGUE)
@@ -38,7 +40,7 @@ def test_every_operation_has_an_operator_and_every_operator_an_operation() -> No
 
 
 @EVERY
-def test_the_signature_is_the_row_of_the_catalogue(operator: type[StreamOperator]) -> None:
+def test_the_signature_is_the_row_of_the_catalogue(operator: type[StreamBaseOperator]) -> None:
     row, arguments = operator.stream_operation, own_arguments(operator)
     assert sorted(arguments) == sorted(row.arguments)
     assert all(each.kind is each.KEYWORD_ONLY for each in arguments.values())
@@ -47,7 +49,7 @@ def test_the_signature_is_the_row_of_the_catalogue(operator: type[StreamOperator
 
 
 @EVERY
-def test_every_argument_is_kept_under_its_name_and_is_a_template(operator: type[StreamOperator]) -> None:
+def test_every_argument_is_kept_under_its_name_and_is_a_template(operator: type[StreamBaseOperator]) -> None:
     made = make(operator)
     for name in operator.stream_operation.arguments:
         assert getattr(made, name) == ARGUMENTS[operator].get(name, made._options().get(name))
@@ -57,20 +59,20 @@ def test_every_argument_is_kept_under_its_name_and_is_a_template(operator: type[
 
 
 @EVERY
-def test_every_argument_is_described(operator: type[StreamOperator]) -> None:
+def test_every_argument_is_described(operator: type[StreamBaseOperator]) -> None:
     described = re.findall(r":param (\w+):", operator.__doc__ or "")
     assert described == list(own_arguments(operator))
 
 
 @EVERY
-def test_every_argument_may_come_from_a_template(operator: type[StreamOperator]) -> None:
+def test_every_argument_may_come_from_a_template(operator: type[StreamBaseOperator]) -> None:
     templates = {name: f"{{{{ params.{name} }}}}" for name in operator.stream_operation.arguments}
     made = make(operator, **templates)
     assert {name: getattr(made, name) for name in templates} == templates
 
 
 @EVERY
-def test_every_argument_may_come_from_another_airflow_task(operator: type[StreamOperator]) -> None:
+def test_every_argument_may_come_from_another_airflow_task(operator: type[StreamBaseOperator]) -> None:
     with DAG("dag", schedule=None):
         first = make(operator, task_id="first")
         for name in operator.stream_operation.arguments:

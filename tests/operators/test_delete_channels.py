@@ -405,7 +405,7 @@ def test_deferring_hands_ids_and_numbers_to_the_trigger(run: Run, control: Sandb
         "stream_task_ids": started(control),
         "timeout": 3600,
         "poll_interval": 2,
-        "max_wait": 30,
+        "max_poll_interval": 30,
         "keep_on_errors": False,
     }
     assert {name: arguments[name] for name in expected} == expected

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG, Context
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
-from airflow_provider_streamtasks.operators.base import StreamOperator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
     StreamDeleteChannelsOperator,
@@ -52,7 +52,7 @@ def run(connection: None) -> Run:
 
 
 @EVERY
-def test_it_submits(operator: type[StreamOperator], run: Run, control: SandboxControl) -> None:
+def test_it_submits(operator: type[StreamBaseOperator], run: Run, control: SandboxControl) -> None:
     task_id = run.execute(lambda: make(operator))
     (request,) = control.journal(operator.stream_operation.name)
     assert request["status"] in (200, 201)
@@ -63,7 +63,7 @@ def test_it_submits(operator: type[StreamOperator], run: Run, control: SandboxCo
 
 @EVERY
 def test_it_asks_for_the_budget_first(
-    operator: type[StreamOperator], run: Run, control: SandboxControl
+    operator: type[StreamBaseOperator], run: Run, control: SandboxControl
 ) -> None:
     run.execute(lambda: make(operator))
     name = operator.stream_operation.name
@@ -73,7 +73,7 @@ def test_it_asks_for_the_budget_first(
 
 @EVERY
 @pytest.mark.parametrize("way", WAYS)
-def test_it_waits(operator: type[StreamOperator], way: str, run: Run, control: SandboxControl) -> None:
+def test_it_waits(operator: type[StreamBaseOperator], way: str, run: Run, control: SandboxControl) -> None:
     control.fate(pending=0, running=0)
     task_id = run.execute(lambda: make(operator, **WAYS[way]))
     (task,) = control.tasks()
@@ -85,7 +85,7 @@ def test_it_waits(operator: type[StreamOperator], way: str, run: Run, control: S
 @EVERY
 @pytest.mark.parametrize("way", WAYS)
 def test_it_fails_as_stream_does(
-    operator: type[StreamOperator], way: str, run: Run, control: SandboxControl
+    operator: type[StreamBaseOperator], way: str, run: Run, control: SandboxControl
 ) -> None:
     control.fate(pending=0, running=0, end="failed", error={"type": "storage", "description": "full"})
     with pytest.raises(StreamTaskException, match="storage: full"):
@@ -94,7 +94,7 @@ def test_it_fails_as_stream_does(
 
 @EVERY
 def test_a_retry_after_stream_failed_submits_again(
-    operator: type[StreamOperator], run: Run, control: SandboxControl
+    operator: type[StreamBaseOperator], run: Run, control: SandboxControl
 ) -> None:
     control.fate(pending=0, running=0)
     control.fate(pending=0, running=0, end="failed", times=1)
@@ -108,7 +108,7 @@ def test_a_retry_after_stream_failed_submits_again(
 
 @EVERY
 def test_a_retry_after_success_submits_nothing(
-    operator: type[StreamOperator], run: Run, control: SandboxControl
+    operator: type[StreamBaseOperator], run: Run, control: SandboxControl
 ) -> None:
     ids = [run.execute(lambda: make(operator)) for _ in range(2)]
     assert ids[0] == ids[1]
@@ -117,7 +117,7 @@ def test_a_retry_after_success_submits_nothing(
 
 @EVERY
 def test_what_stream_refuses_is_a_failure_with_streams_words(
-    operator: type[StreamOperator], run: Run, control: SandboxControl
+    operator: type[StreamBaseOperator], run: Run, control: SandboxControl
 ) -> None:
     name = operator.stream_operation.name
     control.fault("api_error", operation=name, status=404, code=16, message="Can't find it")
@@ -131,7 +131,7 @@ def test_what_stream_refuses_is_a_failure_with_streams_words(
 
 FLAG = "True or False is needed"
 TEXT = "a non-empty string"
-ALLOWED_USERS: list[tuple[type[StreamOperator], int]] = [
+ALLOWED_USERS: list[tuple[type[StreamBaseOperator], int]] = [
     (StreamDeleteUsersOperator, 255),
     (StreamDeactivateUsersOperator, 255),
     (StreamReactivateUsersOperator, 255),
@@ -141,7 +141,7 @@ MODES = [(mode, "soft, pruning, hard") for mode in ("user", "messages")] + [
     (mode, "soft, hard") for mode in ("conversations", "calls")
 ]
 
-BAD: list[tuple[type[StreamOperator], str, Any, str]] = [
+BAD: list[tuple[type[StreamBaseOperator], str, Any, str]] = [
     *((StreamDeleteChannelsOperator, "cids", value, TEXT) for value in (["general"], [""], [5], [None])),
     (StreamDeleteChannelsOperator, "cids", ["a:b", "a:b c"], "like 'messaging:general'"),
     (StreamDeleteChannelsOperator, "hard_delete", "True", FLAG),
@@ -266,7 +266,7 @@ EACH_BAD = pytest.mark.parametrize(
 
 @EACH_BAD
 def test_a_bad_argument_is_refused_when_the_dag_is_parsed(
-    operator: type[StreamOperator], argument: str, value: Any, allowed: str
+    operator: type[StreamBaseOperator], argument: str, value: Any, allowed: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(allowed)) as raised:
         make(operator, **{argument: value})
@@ -275,7 +275,7 @@ def test_a_bad_argument_is_refused_when_the_dag_is_parsed(
 
 @EACH_BAD
 def test_a_bad_argument_from_a_template_is_refused_before_the_first_request(
-    operator: type[StreamOperator],
+    operator: type[StreamBaseOperator],
     argument: str,
     value: Any,
     allowed: str,
@@ -310,7 +310,7 @@ def test_every_argument_of_every_operator_has_been_given_something_bad() -> None
     ],
 )
 def test_what_all_operators_take_is_checked_in_each(
-    operator: type[StreamOperator], argument: str, value: Any
+    operator: type[StreamBaseOperator], argument: str, value: Any
 ) -> None:
     with pytest.raises(ValueError, match=f"^{argument} is {value!r}: "):
         make(operator, **{argument: value})

@@ -22,9 +22,9 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
     StreamDeleteChannelsOperator,
 )
-from airflow_provider_streamtasks.operators.ledger import CHUNK
+from airflow_provider_streamtasks.operators.stored_ledger import CHUNK
 from airflow_provider_streamtasks.operators.users import StreamExportUsersOperator
-from airflow_provider_streamtasks.protocol import polling
+from airflow_provider_streamtasks.protocol import wait
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run, TaskStateStore
 from tests.conftest import Logs, SetConnection, StartTask
@@ -266,7 +266,7 @@ def test_a_retry_submits_what_failed_of_streams_own_rate_limit_after_a_pause(
     run: Run, control: SandboxControl, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "WINDOW", 1.5)
-    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.1)
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.1)
     control.fate(pending=0, running=0)
     control.fate(**RATE_LIMITED, item=CIDS[150], result={"description": "rate limit exceeded"})
     with pytest.raises(StreamTaskException, match="rate limit exceeded"):
@@ -283,7 +283,7 @@ def test_a_long_pause_after_streams_own_rate_limit_holds_no_worker(
     run: Run, control: SandboxControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "WINDOW", 2.0)
-    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.1)
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.1)
     control.fate(pending=0, running=0)
     control.fate(**RATE_LIMITED, result={"description": "rate limit exceeded"})
     with pytest.raises(StreamTaskException, match="rate limit exceeded"):

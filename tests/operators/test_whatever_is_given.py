@@ -16,13 +16,13 @@ from airflow.sdk import BaseNotifier, BaseOperator
 from airflow.sdk.io.store import _STORE_CACHE
 from s3fs import S3FileSystem
 
-from airflow_provider_streamtasks.arguments import check_stream_task_ids
+from airflow_provider_streamtasks.arguments import parse_stream_task_ids
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
-from airflow_provider_streamtasks.operators.base import StreamOperator
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.operators.items import ItemFile
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator, _check_path
-from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
 from tests import json_values
@@ -91,7 +91,7 @@ def good_arguments(kind: Callable[..., Any]) -> dict[str, Any]:
         own = {**SENSING, **own}
         if kind is StreamImportSensor:
             own = {name: value for name, value in own.items() if not name.endswith("_from_trigger")}
-    elif isinstance(kind, type) and issubclass(kind, StreamOperator):
+    elif isinstance(kind, type) and issubclass(kind, StreamBaseOperator):
         own = {**SUBMITTING, **own}
     return own if kind is StreamChatNotifier else {"task_id": "anything", **own}
 
@@ -135,7 +135,7 @@ def as_it_is_sent(body: Any) -> str:
         raise AssertionError(f"{body} cannot be sent") from error
 
 
-def first_request(operator: StreamOperator) -> None:
+def first_request(operator: StreamBaseOperator) -> None:
     """Do all that an operator does before it first talks to Stream."""
     operation = operator.stream_operation
     options = operation.check(operator._options())
@@ -156,7 +156,7 @@ def begin(made: Any) -> None:
         made.path = "s3://stream-import/x"
     if isinstance(made, StreamOperationOperator):
         _check_path(made.path)
-    if isinstance(made, StreamOperator):
+    if isinstance(made, StreamBaseOperator):
         first_request(made)
     elif isinstance(made, StreamTaskSensor):
         assert all(isinstance(task_id, str) for task_id in made.awaited_task_ids({}))
@@ -164,7 +164,7 @@ def begin(made: Any) -> None:
         # What is kept for each Airflow connection would fill the memory: every example names another one.
         _STORE_CACHE.clear()
         S3FileSystem.clear_instance_cache()
-        check_stream_task_ids(made.stream_task_id)
+        parse_stream_task_ids(made.stream_task_id)
         places = made._places(made._folder(), [Export("../a", ".jsonl"), Export("b", "")])
         assert {place.parent for place in places} == {made._folder()}
     elif isinstance(made, StreamChatNotifier):

@@ -10,12 +10,12 @@ from itertools import count
 from math import inf
 
 from airflow_provider_streamtasks.exceptions import StreamRateLimitException
-from airflow_provider_streamtasks.protocol.plan import PollPlan
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
-from airflow_provider_streamtasks.protocol.polling import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.poll_plan import PollPlan
+from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
-from airflow_provider_streamtasks.protocol.schedule import Schedule
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
 
 MINUTE = 60.0
 START = 30_000_000 * MINUTE
@@ -80,7 +80,7 @@ class Process:
     under_way: list[tuple[float, int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.plan = PollPlan(PollBudget(self.share), Schedule())
+        self.plan = PollPlan(PollBudget(self.share), PollSchedule())
 
 
 @dataclass
@@ -169,7 +169,7 @@ def simulate(
             next_at = min(next_at, now + max(0.005, process.plan.pause(now)))
             if process.under_way:
                 next_at = min(next_at, process.under_way[0][0])
-        assert next_at < inf, "nobody would ever look again"
+        assert next_at < inf, "nobody would ever poll again"
         now = max(now, next_at)
     open_for = max((now - end for end in ends.values()), default=0.0)
     return Result(delays, polls, max(1, tasks), server, open_for)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import (
     MAX_RESULT_SIZE,
     Delivery,
@@ -16,7 +17,6 @@ from airflow_provider_streamtasks.protocol.delivery import (
     deliver_failed,
     limited,
 )
-from airflow_provider_streamtasks.protocol.imports import Import
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from tests import json_values
 from tests.fuzzing import fuzz

@@ -35,7 +35,7 @@ def created_at(text: str) -> int:
 
 
 def page_of(dice: json_values.Dice) -> bytes:
-    """Something that looks much like a page."""
+    """Something that polls much like a page."""
     times = (0, 1.7e18, dice.value(), dice.number())
     entries = [
         {"cid": dice.text(), "id": dice.text(), "created_at": dice.of(times)} for _ in range(dice.roll(4))

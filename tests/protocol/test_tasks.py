@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import tasks
 from airflow_provider_streamtasks.protocol.errors import is_passing
-from airflow_provider_streamtasks.protocol.polling import describe_failure, failure
 from airflow_provider_streamtasks.protocol.tasks import (
     StreamTask,
     TaskError,
@@ -18,6 +17,7 @@ from airflow_provider_streamtasks.protocol.tasks import (
     signatures,
     without_signature,
 )
+from airflow_provider_streamtasks.protocol.wait import describe_failure, failure
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
 from tests.fuzzing import fuzz

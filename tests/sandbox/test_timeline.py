@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_streamtasks.sandbox.imports import ImportV1, ImportV2
+from airflow_provider_streamtasks.sandbox.data_import import ImportV1, ImportV2
 from airflow_provider_streamtasks.sandbox.timeline import Moment, Stages, Timeline
 
 

@@ -18,8 +18,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
 from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY

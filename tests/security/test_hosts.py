@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamConfigurationError
-from airflow_provider_streamtasks.hooks.storage import download, upload
+from airflow_provider_streamtasks.hooks.signed_urls import download, upload
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from tests.conftest import SetConnection
 from tests.hooks.conftest import WaitFor

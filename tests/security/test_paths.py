@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol import imports
+from airflow_provider_streamtasks.protocol import data_import
 from airflow_provider_streamtasks.protocol.operations import CATALOGUE, Operation
 from tests.hooks.conftest import WaitFor
 from tests.security.hostile import HostileServer, answer
@@ -97,7 +97,7 @@ def test_a_parameter_of_an_operation(
 
 @pytest.mark.parametrize("value", IDS.values(), ids=IDS)
 def test_the_id_of_an_import(server: HostileServer, hook: StreamHook, value: str) -> None:
-    hook.call(imports.cancel_import(value))
+    hook.call(data_import.cancel_import(value))
     _, target, _ = one_request(server)
     check_target(target, "/api/v2/imports/v2/", value, "/cancel")
 

@@ -156,7 +156,9 @@ def test_both_are_masked_from_the_first_request_on(server: HostileServer, hook: 
 
 
 def test_a_trigger_in_the_metadata_database_has_none(server: HostileServer) -> None:
-    trigger = StreamTaskTrigger("stream_default", ["a"], 0.0, timeout=60.0, poll_interval=1.0, max_wait=30.0)
+    trigger = StreamTaskTrigger(
+        "stream_default", ["a"], 0.0, timeout=60.0, poll_interval=1.0, max_poll_interval=30.0
+    )
     check_nothing_shows(json.dumps(trigger.serialize(), default=str))
 
 

@@ -22,7 +22,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
 )
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
-from airflow_provider_streamtasks.protocol import polling
+from airflow_provider_streamtasks.protocol import wait
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
@@ -156,10 +156,10 @@ def test_a_failure_that_may_pass_is_confirmed_by_two_more_looks(
     logs: Logs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(polling, "CONFIRMING_PAUSE", 0.3)
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.3)
     with pytest.raises(StreamTaskFailed, match=why):
         execute(run, start_task(**answer), **mode)
-    # A worker that takes over from the triggerer looks once more.
+    # A worker that takes over from the triggerer polls once more.
     assert len(control.journal("GetTask")) == 3 + len(run.deferrals)
     assert logs.text.count("That may pass") == 1
 
@@ -395,7 +395,7 @@ def test_deferring_hands_ids_and_numbers_to_the_trigger(connection: None, run: R
         "stream_task_ids": ["a", "b"],
         "timeout": 3600,
         "poll_interval": 2,
-        "max_wait": 60,
+        "max_poll_interval": 60,
         "keep_on_errors": False,
     }
     assert {name: arguments[name] for name in expected} == expected

@@ -7,7 +7,7 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
-from airflow_provider_streamtasks.hooks.storage import Download
+from airflow_provider_streamtasks.hooks.signed_urls import Download
 from tests.fuzzing import fuzz
 from tests.json_values import Dice, rolled
 

@@ -15,7 +15,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_streamtasks.exceptions import StreamException
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 from tests.conftest import Logs

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from airflow_provider_streamtasks.hooks.storage import _Sized
+from airflow_provider_streamtasks.hooks.signed_urls import _Sized
 
 CONTENT = bytes(range(256)) * 10_000  # 2.4 MiB
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from airflow_provider_streamtasks.triggers import poller
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger

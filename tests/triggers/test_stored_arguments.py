@@ -14,7 +14,7 @@ WAIT = {
     "started_at": 1_790_000_000.0,
     "timeout": 60.0,
     "poll_interval": 1.0,
-    "max_wait": 30.0,
+    "max_poll_interval": 30.0,
 }
 PUSHES = {"do_xcom_push": True, "push_result": None}
 SENSOR = {
@@ -37,7 +37,7 @@ STORED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": False}, {**PUSHES, "do_xcom_push": False}),
     ("sensor.StreamSensorTrigger", {**SENSOR, **PUSHES, "push_result": True, "max_result_size": 9}, {}),
     (
-        "imports.StreamImportTrigger",
+        "data_import.StreamImportTrigger",
         {
             **WAIT,
             "keep_on_errors": False,

@@ -17,8 +17,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskException,
     StreamTaskTimeout,
 )
+from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.hooks.transfer import ATTEMPTS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, read_event
 from tests.airflow_tasks import revived
@@ -32,7 +32,7 @@ def trigger(*task_ids: str, started_at: float | None = None, **terms: Any) -> St
         "stream_default",
         task_ids,
         time.time() if started_at is None else started_at,
-        **{"timeout": 10.0, "poll_interval": 0.05, "max_wait": 1.0, **terms},
+        **{"timeout": 10.0, "poll_interval": 0.05, "max_poll_interval": 1.0, **terms},
     )
 
 
@@ -68,7 +68,7 @@ def test_a_trigger_is_made_again_from_its_path_and_arguments() -> None:
         "started_at": 1_800_000_000.5,
         "timeout": 60.0,
         "poll_interval": 0.05,
-        "max_wait": 1.0,
+        "max_poll_interval": 1.0,
         "keep_on_errors": True,
     }
 
@@ -126,7 +126,7 @@ async def test_a_completed_stream_task_fires_one_event(start_task: StartTask) ->
         "stream_task_ids": [task_id],
         "open": [],
         "started_at": started_at,
-        "terms": {"timeout": 10.0, "poll_interval": 0.05, "max_wait": 1.0, "keep_on_errors": False},
+        "terms": {"timeout": 10.0, "poll_interval": 0.05, "max_poll_interval": 1.0, "keep_on_errors": False},
         "error": None,
     }
     (task,) = read(payload)
@@ -313,11 +313,11 @@ async def test_a_trigger_that_is_cancelled_stops_and_closes_its_connections(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    looks = len(control.journal("GetTask"))
+    polls = len(control.journal("GetTask"))
     del running
     gc.collect()
     await asyncio.sleep(0.2)
-    assert len(control.journal("GetTask")) == looks
+    assert len(control.journal("GetTask")) == polls
     assert "Unclosed" not in logs.text
     assert not [warning for warning in recwarn if "nclosed" in str(warning.message)]
 

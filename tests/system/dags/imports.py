@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
 
 with DAG("import_killed", schedule=None):
     StreamImportV2Operator(

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_streamtasks.operators.imports import StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
 DEADLINE = timedelta(seconds=45)

@@ -108,7 +108,14 @@ class TestTasksTest:
 class TestTriggersOfAnEarlierRelease:
     """What an earlier release stored about a wait is enough for this one."""
 
-    STORED = ("stream_conn_id", "stream_task_ids", "started_at", "timeout", "poll_interval", "max_wait")
+    STORED = (
+        "stream_conn_id",
+        "stream_task_ids",
+        "started_at",
+        "timeout",
+        "poll_interval",
+        "max_poll_interval",
+    )
 
     def test_a_wait_that_an_earlier_release_began_ends_as_it_should(self, rarely_met: RarelyMet) -> None:
         airflow = rarely_met.airflow

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import XComArg
 
 from airflow_provider_streamtasks.arguments import (
-    check_states,
-    check_stream_task_ids,
     in_fixed_order,
     is_rendered,
+    parse_states,
+    parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.waiting import ImportWaiter
@@ -48,10 +48,10 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         # What is waited for is known as import_id here.
         super().__init__(stream_task_id=[], start_from_trigger=False, end_from_trigger=False, **kwargs)
         if is_rendered(import_id):
-            check_stream_task_ids(import_id, "import_id")
+            parse_stream_task_ids(import_id, "import_id")
         self.import_id = in_fixed_order(import_id)
-        self.completed_states = check_states("completed_states", completed_states)
-        self.failed_states = check_states("failed_states", failed_states)
+        self.completed_states = parse_states("completed_states", completed_states)
+        self.failed_states = parse_states("failed_states", failed_states)
 
     def _why_not_in_triggerer(self, *_: Any) -> str:
         return "a trigger does not end a wait for imports"
@@ -63,4 +63,4 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
 
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the imports, whose ids are rendered by now."""
-        return check_stream_task_ids(self.import_id, "import_id")
+        return parse_stream_task_ids(self.import_id, "import_id")

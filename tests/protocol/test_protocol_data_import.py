@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
-from airflow_provider_streamtasks.protocol.imports import MOST, Import, in_short
+from airflow_provider_streamtasks.protocol.data_import import MOST, Import, in_short
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests.fuzzing import fuzz
 from tests.json_values import anything, documents

@@ -1,4 +1,4 @@
-"""Transfer with ``aiohttp``, for event loops: the asynchronous twin of :mod:`over_requests`."""
+"""Transfer with ``aiohttp``, for event loops: the asynchronous twin of :mod:`requests_transport`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yarl import URL
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 from airflow_provider_streamtasks.hooks.connection import StreamConnection
 from airflow_provider_streamtasks.hooks.no_answer import no_answer
-from airflow_provider_streamtasks.hooks.over_requests import certificate_authorities, without
+from airflow_provider_streamtasks.hooks.requests_transport import certificate_authorities, without
 from airflow_provider_streamtasks.hooks.time_limit import TimeLimit
 from airflow_provider_streamtasks.protocol.poll_budget import AT_ONCE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response

@@ -5,14 +5,14 @@ from math import sqrt
 
 import pytest
 
-from airflow_provider_streamtasks.protocol.polling import WaitTerms
-from airflow_provider_streamtasks.protocol.schedule import GROWTH, TRUST, Schedule, usual_interval
+from airflow_provider_streamtasks.protocol.poll_schedule import GROWTH, TRUST, PollSchedule, usual_interval
+from airflow_provider_streamtasks.protocol.wait import WaitTerms
 from tests.protocol.simulation import MIXTURE_K, mixture, simulate
 
 
-def taught(*durations: float, times: int = 300) -> Schedule:
-    """A schedule that has seen Stream tasks of these durations, each looked at once before its end."""
-    schedule = Schedule()
+def taught(*durations: float, times: int = 300) -> PollSchedule:
+    """A schedule that has seen Stream tasks of these durations, each polled once before its end."""
+    schedule = PollSchedule()
     for _ in range(times):
         for duration in durations:
             schedule.saw_open(0.0, 0.9 * duration)
@@ -22,11 +22,11 @@ def taught(*durations: float, times: int = 300) -> Schedule:
 
 @pytest.mark.parametrize("age", [0, 1, 4, 10, 100, 1000, 10_000, 50_000])
 def test_while_nothing_is_known_the_square_root_of_the_age_decides(age: float) -> None:
-    assert Schedule().interval(age) == pytest.approx(max(1.0, usual_interval(age)), rel=0.2)
+    assert PollSchedule().interval(age) == pytest.approx(max(1.0, usual_interval(age)), rel=0.2)
 
 
 def test_an_age_below_zero_is_none() -> None:
-    assert Schedule().interval(-5) == Schedule().interval(0)
+    assert PollSchedule().interval(-5) == PollSchedule().interval(0)
 
 
 def test_looks_are_more_frequent_where_stream_tasks_finish() -> None:
@@ -36,23 +36,23 @@ def test_looks_are_more_frequent_where_stream_tasks_finish() -> None:
 
 def test_looks_are_rarer_where_none_finish() -> None:
     schedule = taught(100.0)
-    assert schedule.interval(20) > 1.5 * Schedule().interval(20)
+    assert schedule.interval(20) > 1.5 * PollSchedule().interval(20)
 
 
 @pytest.mark.parametrize("age", [0, 1, 5, 20, 50])
 def test_looks_become_rarer_only_so_much_in_case_everything_changes(age: float) -> None:
-    assert taught(100_000.0, times=3000).interval(age) <= 1.1 * TRUST * Schedule().interval(age)
+    assert taught(100_000.0, times=3000).interval(age) <= 1.1 * TRUST * PollSchedule().interval(age)
 
 
-def in_a_row(schedule: Schedule, age: float, looks: int) -> float:
+def in_a_row(schedule: PollSchedule, age: float, polls: int) -> float:
     began = age
-    for _ in range(looks):
+    for _ in range(polls):
         age += schedule.interval(age)
     return age - began
 
 
 def test_a_stretched_interval_is_as_many_intervals_in_a_row() -> None:
-    schedule = Schedule()
+    schedule = PollSchedule()
     assert schedule.interval(1.0, stretch=5.0) == pytest.approx(in_a_row(schedule, 1.0, 5))
 
 
@@ -72,7 +72,7 @@ def test_new_durations_are_learned_and_old_ones_forgotten() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_was_seen_there_is_always_a_next_look(seed: int) -> None:
     dice = random.Random(seed)
-    schedule = Schedule()
+    schedule = PollSchedule()
     for _ in range(dice.randrange(300)):
         age = dice.choice([0.0, 10 ** dice.uniform(-3, 7)])
         schedule.saw_finish(age, age + dice.choice([0.0, 10 ** dice.uniform(-3, 7)]))

@@ -15,7 +15,7 @@ import urllib3
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTransportException
 from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT
-from airflow_provider_streamtasks.hooks.over_requests import certificate_authorities
+from airflow_provider_streamtasks.hooks.requests_transport import certificate_authorities
 from airflow_provider_streamtasks.protocol.credentials import is_loopback
 
 READ_TIMEOUT = 300.0

@@ -11,11 +11,11 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.arguments import check_flag, check_states, check_text
+from airflow_provider_streamtasks.arguments import check_flag, check_text, parse_states
 from airflow_provider_streamtasks.exceptions import StreamException
-from airflow_provider_streamtasks.operators.base import StreamOperator
-from airflow_provider_streamtasks.operators.ledger import StoredLedger
-from airflow_provider_streamtasks.protocol.imports import (
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator
+from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
+from airflow_provider_streamtasks.protocol.data_import import (
     MAX_UPLOAD,
     cancel_import,
     create_import_url,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class StreamImportOperator(StreamOperator, ImportWaiter):
+class StreamImportOperator(StreamBaseOperator, ImportWaiter):
     """
     Import a file into Stream Chat: ask for a place, upload the file as a stream, start the import.
 
@@ -61,19 +61,19 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
         self.path = "{uploaded}"
         self.check_known()
 
-    def _submit(self, context: Context, book: StoredLedger) -> Any:
+    def _submit(self, context: Context, stored: StoredLedger) -> Any:
         store = _compat.task_state_store(context)
-        key = f"{self.note_key('import_path')}_{_compat.life(context)}"
+        key = f"{self.state_key('import_path')}_{_compat.life(context)}"
         path = store.get(key) if store else None
         if path is None:
             path = self._upload()
             if store:
                 store.set(key, path)
         self.path = path
-        return super()._submit(context, book)
+        return super()._submit(context, stored)
 
     def _upload(self) -> str:
-        from airflow_provider_streamtasks.hooks.storage import upload
+        from airflow_provider_streamtasks.hooks.signed_urls import upload
         from airflow_provider_streamtasks.transfers.answers import os_errors
         from airflow_provider_streamtasks.transfers.destination import quiet, storage_path
         from airflow_provider_streamtasks.transfers.storages import read_options
@@ -95,7 +95,7 @@ class StreamImportOperator(StreamOperator, ImportWaiter):
         return path
 
 
-class StreamImportV2Operator(StreamOperator, ImportWaiter):
+class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
     """
     Start an import of the second generation.
 
@@ -130,8 +130,8 @@ class StreamImportV2Operator(StreamOperator, ImportWaiter):
         self.product = product
         self.settings = settings
         self.user_id = user_id
-        self.completed_states = check_states("completed_states", completed_states)
-        self.failed_states = check_states("failed_states", failed_states)
+        self.completed_states = parse_states("completed_states", completed_states)
+        self.failed_states = parse_states("failed_states", failed_states)
         self.cancel_on_kill = check_flag("cancel_on_kill", cancel_on_kill)
         if self.wait_for_completion and not self.completed_states:
             raise ValueError("completed_states is empty: wait_for_completion needs to know what success is")

@@ -1,5 +1,5 @@
 """
-Waiting for Stream tasks: when to look next, and what each answer means for the wait.
+Waiting for Stream tasks: when to poll next, and what each answer means for the wait.
 
 A :class:`Wait` is told what came and when; it says what to ask next and how the wait ended. It holds no clock
 and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide alike by construction.
@@ -16,7 +16,7 @@ from zlib import crc32
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
-from airflow_provider_streamtasks.protocol.schedule import usual_interval
+from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
 from airflow_provider_streamtasks.protocol.tasks import UNKNOWN, StreamTask
 
 UNKNOWN_TASK_GRACE = 30.0
@@ -28,8 +28,8 @@ FIRST_MILESTONE = 100.0
 ERRORS_ONLY_LIMIT = 5 * 60.0
 """Seconds of nothing but errors after which a wait gives up."""
 
-CONFIRMING_LOOKS = 2
-"""Looks that confirm a failure that may pass (:attr:`~.tasks.StreamTask.may_pass`) before it counts."""
+CONFIRMING_POLLS = 2
+"""Polls that confirm a failure that may pass (:attr:`~.tasks.StreamTask.may_pass`) before it counts."""
 
 CONFIRMING_PAUSE = 5.0
 """Seconds between two of them, whatever the poll interval is."""
@@ -47,60 +47,60 @@ class Outcome(str, Enum):
 @dataclass(frozen=True, slots=True)
 class WaitTerms:
     """
-    For how long to wait, and how often to look.
+    For how long to wait, and how often to poll.
 
-    :param timeout: seconds to wait. Each Stream task is looked at once in any case.
-    :param poll_interval: seconds between two looks at a Stream task at least
-    :param max_wait: seconds between two looks at most, unless ``poll_interval`` is longer or Stream asks for
-        more
+    :param timeout: seconds to wait. Each Stream task is polled once in any case.
+    :param poll_interval: seconds between two polls of a Stream task at least
+    :param max_poll_interval: seconds between two polls at most, unless ``poll_interval`` is longer or Stream
+        asks for more
     :param keep_on_errors: never give up because of errors (a sensor's ``silent_fail``)
     """
 
     timeout: float = 60.0
     poll_interval: float = 1.0
-    max_wait: float = 30.0
+    max_poll_interval: float = 30.0
     keep_on_errors: bool = False
 
     def delay(self, age: float, interval: Callable[[float], float] = usual_interval) -> float:
         """
-        Return the seconds until the next look at what has been waited for ``age`` seconds.
+        Return the seconds until the next poll of what has been waited for ``age`` seconds.
 
-        :param interval: age -> seconds that the looks should be apart
+        :param interval: age -> seconds that the polls should be apart
         """
-        return max(self.poll_interval, min(self.max_wait, interval(age)))
+        return max(self.poll_interval, min(self.max_poll_interval, interval(age)))
 
     def moment(self, delay: float, part: float, now: float) -> float:
         """
-        Return the time of a look that is due in about ``delay`` seconds: up to a tenth sooner or later, so
-        that not all look in the same moment, and never later than allowed.
+        Return the time of a poll that is due in about ``delay`` seconds: up to a tenth sooner or later, so
+        that not all go out in the same moment, and never later than allowed.
 
-        It is one of the moments, a sixteenth of the delay apart or less, at which all look who look about as
-        often: what goes out together costs far less than what goes out alone.
+        It is one of a grid of moments, a sixteenth of the delay apart or less, that all share that are polled
+        about as often: what goes out together costs far less than what goes out alone.
 
         :param part: where it lies between the soonest and the latest, from 0 to 1
         """
         apart = 2.0 ** (frexp(delay)[1] - 5)
-        latest = min(1.1 * delay, max(self.poll_interval, self.max_wait))
+        latest = min(1.1 * delay, max(self.poll_interval, self.max_poll_interval))
         soonest = min(0.9 * delay + apart, latest)
         due = now + soonest + part * (latest - soonest)
         return due - due % apart
 
     def delay_after_errors(self, count: int, age: float) -> float:
-        """Return the seconds until the next look after ``count`` errors in a row."""
-        return max(self.delay(age), min(self.max_wait, self.poll_interval * 2.0 ** min(count, 30)))
+        """Return the seconds until the next poll after ``count`` errors in a row."""
+        return max(self.delay(age), min(self.max_poll_interval, self.poll_interval * 2.0 ** min(count, 30)))
 
 
 class Wait:
     """
     The wait for one or more Stream tasks.
 
-    It is over when every Stream task is finished, or the deadline has passed, or one look met an error that
+    It is over when every Stream task is finished, or the deadline has passed, or one poll met an error that
     will not pass. A failed Stream task does not end the wait for the others: whoever is told of a failure is
-    told of all of them. A failure that may pass is confirmed by further looks before it counts; where the
-    deadline comes first, the look at the deadline decides.
+    told of all of them. A failure that may pass is confirmed by further polls before it counts; where the
+    deadline comes first, the poll at the deadline decides.
 
     :param task_ids: the Stream tasks; one that stands there twice is polled once
-    :param terms: for how long to wait, and how often to look
+    :param terms: for how long to wait, and how often to poll
     :param started_at: Unix time at which the wait began, maybe in another process
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     :ivar polls: answers taken in by this process, errors included
@@ -138,10 +138,10 @@ class Wait:
         self.interval: Callable[[float], float] = usual_interval
         self.polls = 0
         # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
-        # Of those not known to be finished: Unix time of the next look, infinite while one is under way.
+        # Of those not known to be finished: Unix time of the next poll, infinite while one is under way.
         self._due = dict.fromkeys(self.task_ids, started_at)
         self._errors: dict[str, int] = {}  # errors in a row, of those that have any
-        # Of failures that may pass: Unix time of the first look that saw it, and looks in a row that did.
+        # Of failures that may pass: Unix time of the first poll that saw it, and polls in a row that did.
         self._doubts: dict[str, tuple[float, int]] = {}
         self._milestone = FIRST_MILESTONE
         self._closed: dict[str, StreamTask | None] = {}  # finished, or given up after the deadline: None
@@ -175,19 +175,19 @@ class Wait:
 
     @property
     def confirming(self) -> bool:
-        """Whether a failure is being confirmed: the next look at it is due within seconds."""
+        """Whether a failure is being confirmed: the next poll of it is due within seconds."""
         return bool(self._doubts) and not self.over
 
     def due_at(self, task_id: str) -> float:
-        """Return the Unix time of the next look at a Stream task; infinite if there is none to come."""
+        """Return the Unix time of the next poll of a Stream task; infinite if there is none to come."""
         return self._due.get(task_id, inf) if self.error is None else inf
 
     def due(self, now: float) -> list[str]:
-        """Return the Stream tasks to look at now, and count them as looked at."""
-        looks = [task_id for task_id, due in self._due.items() if due <= now]
-        looks.sort(key=self.due_at)
-        self._due.update(dict.fromkeys(looks, inf))
-        return looks
+        """Return the Stream tasks to poll now, and count them as polled."""
+        polls = [task_id for task_id, due in self._due.items() if due <= now]
+        polls.sort(key=self.due_at)
+        self._due.update(dict.fromkeys(polls, inf))
+        return polls
 
     def pause(self, now: float) -> float:
         """Return the seconds until something is due; never past the deadline, and 0 when the wait is over."""
@@ -195,14 +195,14 @@ class Wait:
         return 0.0 if due == inf else max(0.0, due - now)
 
     def expire(self, now: float) -> None:
-        """Give up what is not finished although the deadline has passed, without a last look."""
+        """Give up what is not finished although the deadline has passed, without a last poll."""
         if now >= self.deadline:
             self._closed.update(dict.fromkeys(self._due))
             self._due.clear()
 
     def observe(self, task_id: str, answer: StreamTask | StreamException, now: float) -> str | None:
         """
-        Take in what a look at a Stream task brought.
+        Take in what a poll of a Stream task brought.
 
         :param answer: the Stream task, or why there is none
         :param now: Unix time of the answer
@@ -216,7 +216,7 @@ class Wait:
             self.errors_since = None
             self._errors.pop(task_id, None)
             if answer.may_pass and not self._is_confirmed(task_id, now):
-                note = f"{describe_failure(answer)}. That may pass: it counts once further looks say the same"
+                note = f"{describe_failure(answer)}. That may pass: it counts once further polls say the same"
                 return note if self._doubts[task_id][1] == 1 else None
             self._doubts.pop(task_id, None)
             if answer.finished:
@@ -227,7 +227,7 @@ class Wait:
             if (remark := answer.remark) and remark not in self._strange_statuses:
                 self._strange_statuses += (remark,)
                 note = f"Stream task {task_id} {remark}: waiting on"
-            self._look_again(task_id, delay, pause, now)
+            self._poll_again(task_id, delay, pause, now)
             return note
         self._doubts.pop(task_id, None)
         if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
@@ -239,7 +239,7 @@ class Wait:
             self.error = answer
             return None
         if self.error is None:
-            self._look_again(task_id, delay, pause, now)
+            self._poll_again(task_id, delay, pause, now)
         return note
 
     def milestone(self, now: float) -> str | None:
@@ -273,13 +273,13 @@ class Wait:
         return Ended(finished, self.open_task_ids, self.terms.timeout)
 
     def _is_confirmed(self, task_id: str, now: float) -> bool:
-        """Count a look that saw a failure which may pass; tell whether it counts now, or look again."""
-        first, looks = self._doubts.get(task_id, (now, 0))
-        self._doubts[task_id] = first, looks + 1
-        confirmed_at = first + CONFIRMING_LOOKS * CONFIRMING_PAUSE
-        if now >= self.deadline or (looks >= CONFIRMING_LOOKS and now >= confirmed_at):
+        """Count a poll that saw a failure which may pass; tell whether it counts now, or poll again."""
+        first, polls = self._doubts.get(task_id, (now, 0))
+        self._doubts[task_id] = first, polls + 1
+        confirmed_at = first + CONFIRMING_POLLS * CONFIRMING_PAUSE
+        if now >= self.deadline or (polls >= CONFIRMING_POLLS and now >= confirmed_at):
             return True
-        due = now + CONFIRMING_PAUSE if looks < CONFIRMING_LOOKS else confirmed_at
+        due = now + CONFIRMING_PAUSE if polls < CONFIRMING_POLLS else confirmed_at
         self._due[task_id] = min(due, self.deadline)
         return False
 
@@ -290,10 +290,10 @@ class Wait:
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
         delay = self.terms.delay_after_errors(count, now - self.started_at)
-        note = f"Looking at Stream task {task_id} failed, waiting on: {error}" if count == 1 else None
+        note = f"Polling Stream task {task_id} failed, waiting on: {error}" if count == 1 else None
         return delay, note
 
-    def _look_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
+    def _poll_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
         if now >= self.deadline:
             del self._due[task_id]
             self._closed[task_id] = None

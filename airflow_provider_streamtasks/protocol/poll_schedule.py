@@ -1,11 +1,11 @@
 """
-When to look next at a Stream task of a given age.
+When to poll a Stream task of a given age next.
 
-A look costs a request, and not looking costs delay. For a given number of looks the mean delay is least where
-the rate of looks follows the square root of the hazard: the rate at which Stream tasks of that age finish.
-Nobody knows the hazard beforehand. For durations that may be seconds or hours it falls like 1/age, and looks
-every ``GROWTH * sqrt(age)`` seconds are right for that. A :class:`Schedule` begins there and moves to what it
-sees.
+A poll costs a request, and not polling costs delay. For a given number of polls the mean delay is least where
+the rate of polls follows the square root of the hazard: the rate at which Stream tasks of that age finish.
+Nobody knows the hazard beforehand. For durations that may be seconds or hours it falls like 1/age, and polls
+every ``GROWTH * sqrt(age)`` seconds are right for that. A :class:`PollSchedule` begins there and moves to
+what it sees.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from bisect import bisect_right
 from math import inf, sqrt
 
 GROWTH = 0.45
-"""Seconds between two looks, per square root of age in seconds."""
+"""Seconds between two polls, per square root of age in seconds."""
 
 LOOK_COST = 0.1
-"""Seconds of delay of one Stream task that a look is worth, where the hazard is known."""
+"""Seconds of delay of one Stream task that a poll is worth, where the hazard is known."""
 
 YOUNG = 4.0
 """Seconds of age below which nothing is assumed to be more likely to finish than at this age."""
@@ -27,7 +27,7 @@ _OCTAVES = 17
 
 
 def _rate(hazard: float) -> float:
-    """Return the looks per second at which a look costs as much as it saves."""
+    """Return the polls per second at which a poll costs as much as it saves."""
     return sqrt(hazard / (2.0 * LOOK_COST))
 
 
@@ -38,7 +38,7 @@ _LAST = len(_EDGES) - 1
 _MIDDLES = [0.0, *(edge * 2.0 ** (0.5 / _PER_OCTAVE) for edge in _EDGES[1:])]
 
 _ASSUMED = [(LOOK_COST * 2.0) / GROWTH**2 / max(YOUNG, age) for age in _MIDDLES]
-"""The hazard of each bin while nothing is known, such that looks are ``GROWTH * sqrt(age)`` apart."""
+"""The hazard of each bin while nothing is known, such that polls are ``GROWTH * sqrt(age)`` apart."""
 
 _ASSUMED_RATES = [_rate(hazard) for hazard in _ASSUMED]
 
@@ -49,19 +49,19 @@ MEMORY = 2000.0
 """Finished Stream tasks after which everything seen counts half: workloads change."""
 
 TRUST = 2.0
-"""How many times rarer than assumed looks may become while the budget lasts, in case everything changes."""
+"""How many times rarer than assumed polls may become while the budget lasts, in case everything changes."""
 
 _RENEWAL = 16
 """Finished Stream tasks between two reckonings of the rates."""
 
 
 def usual_interval(age: float) -> float:
-    """Return the seconds until the next look at what is ``age`` seconds old, while nothing is known."""
+    """Return the seconds until the next poll of what is ``age`` seconds old, while nothing is known."""
     return GROWTH * sqrt(max(0.0, age))
 
 
-class Schedule:
-    """The looks at the Stream tasks of one connection, which learns from how long these take."""
+class PollSchedule:
+    """The polls of the Stream tasks of one connection, which learns from how long these take."""
 
     def __init__(self) -> None:
         self._finished = [0.0] * (_LAST + 1)
@@ -72,19 +72,19 @@ class Schedule:
 
     def interval(self, age: float, stretch: float = 1.0) -> float:
         """
-        Return the seconds until the next look at what is ``age`` seconds old.
+        Return the seconds until the next poll of what is ``age`` seconds old.
 
-        :param stretch: how many times fewer looks there are than there should be
+        :param stretch: how many times fewer polls there are than there should be
         """
         age = max(0.0, age)
         bin_, now, left = _bin(age), age, stretch
         while True:
             rate = max(self._rates[bin_], _ASSUMED_RATES[bin_] / (TRUST * stretch))
             end = _EDGES[bin_ + 1] if bin_ < _LAST else inf
-            looks = (end - now) * rate
-            if looks >= left:
+            polls = (end - now) * rate
+            if polls >= left:
                 return now + left / rate - age
-            left -= looks
+            left -= polls
             now, bin_ = end, bin_ + 1
 
     def saw_open(self, before: float, age: float) -> None:

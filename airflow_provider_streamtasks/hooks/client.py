@@ -23,8 +23,8 @@ from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.wire import Request, Response
 
 if TYPE_CHECKING:
-    from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
-    from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
+    from airflow_provider_streamtasks.hooks.aiohttp_transport import AiohttpTransport
+    from airflow_provider_streamtasks.hooks.requests_transport import RequestsTransport
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ ATTEMPTS = 5
 """How often a request is sent at the most, where sending it again is safe."""
 
 
-class StreamTransfer(BaseHook):
+class StreamClient(BaseHook):
     """
     What is below every call of :class:`~airflow_provider_streamtasks.hooks.stream.StreamHook`.
 
@@ -83,7 +83,7 @@ class StreamTransfer(BaseHook):
         self, request: Request, *, again_if: Callable[[StreamException], bool], new_connection: bool = False
     ) -> tuple[dict[str, Any], Response]:
         def call() -> tuple[dict[str, Any], Response]:
-            response = self._transfer(request, new_connection=new_connection)
+            response = self._send(request, new_connection=new_connection)
             return errors.read_body(request, response, time.time()), response
 
         return self._attempt(call, again_if=again_if)
@@ -94,7 +94,7 @@ class StreamTransfer(BaseHook):
         """Make a call, and make it again while it fails in a way that ``again_if`` lets pass."""
         from tenacity import Retrying
 
-        return Retrying(**self._terms(again_if, patience))(call)
+        return Retrying(**self._retry_options(again_if, patience))(call)
 
     async def _aattempt(
         self,
@@ -106,9 +106,11 @@ class StreamTransfer(BaseHook):
         """Make a call without blocking the event loop: the twin of :meth:`_attempt`."""
         from tenacity import AsyncRetrying
 
-        return await AsyncRetrying(**self._terms(again_if))(call, request)
+        return await AsyncRetrying(**self._retry_options(again_if))(call, request)
 
-    def _terms(self, again_if: Callable[[StreamException], bool], patience: float = 0.0) -> dict[str, Any]:
+    def _retry_options(
+        self, again_if: Callable[[StreamException], bool], patience: float = 0.0
+    ) -> dict[str, Any]:
         """Return when to make a call again, how often, for how long, and after which pause."""
         import tenacity
 
@@ -133,7 +135,7 @@ class StreamTransfer(BaseHook):
             "reraise": True,
         }
 
-    def _transfer(self, request: Request, *, new_connection: bool = False) -> Response:
+    def _send(self, request: Request, *, new_connection: bool = False) -> Response:
         transport = self.get_conn()
         response = transport.send(request, new_connection=new_connection)
         if response.status == 401:
@@ -145,7 +147,7 @@ class StreamTransfer(BaseHook):
                 return self._transport.send(request, new_connection=new_connection)
         return response
 
-    async def _atransfer(self, request: Request) -> Response:
+    async def _asend(self, request: Request) -> Response:
         transport = self._atransport or await self.aget_conn()
         sent_at = time.monotonic()
         response = await transport.send(request)
@@ -177,7 +179,7 @@ class StreamTransfer(BaseHook):
             raise missing_connection(self.stream_conn_id) from None
 
     def _connect(self, connection: StreamConnection) -> RequestsTransport:
-        from airflow_provider_streamtasks.hooks.over_requests import RequestsTransport
+        from airflow_provider_streamtasks.hooks.requests_transport import RequestsTransport
 
         self._remark(connection)
         token = connection.credentials.token()
@@ -186,7 +188,7 @@ class StreamTransfer(BaseHook):
         return RequestsTransport(connection, token)
 
     async def _aconnect(self, connection: StreamConnection) -> AiohttpTransport:
-        from airflow_provider_streamtasks.hooks.over_aiohttp import AiohttpTransport
+        from airflow_provider_streamtasks.hooks.aiohttp_transport import AiohttpTransport
 
         self._remark(connection)
         token = connection.credentials.token()

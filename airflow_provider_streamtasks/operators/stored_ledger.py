@@ -40,7 +40,7 @@ class StoredLedger:
     def __init__(self, context: Context, operator: StreamTaskWaiter) -> None:
         self._store = _compat.task_state_store(context)
         # A retry keeps max_tries, a clear raises it.
-        self._prefix = f"{operator.note_key('submission')}_{_compat.life(context)}"
+        self._prefix = f"{operator.state_key('submission')}_{_compat.life(context)}"
         outer = operator.outer_task_id(context)
         self._owner = (context["ti"].id, operator.task_id) if outer and self._store is not None else None
         if self._owner in _ended:

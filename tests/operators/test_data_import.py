@@ -11,11 +11,11 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.sandbox import SandboxControl
-from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
-from airflow_provider_streamtasks.triggers.imports import StreamImportTrigger
+from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from tests.airflow_tasks import Run, revived
 from tests.conftest import Logs
 
@@ -269,7 +269,7 @@ class TestTrigger:
             started_at=started_at,
             timeout=timeout,
             poll_interval=3.0,
-            max_wait=4.0,
+            max_poll_interval=4.0,
             completed_states=[COMPLETED],
             failed_states=[FAILED, CANCELLED],
             cancel_on_kill=True,

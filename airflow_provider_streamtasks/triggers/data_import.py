@@ -10,8 +10,8 @@ from typing import Any
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.imports import Import, cancel_import
-from airflow_provider_streamtasks.protocol.polling import Wait
+from airflow_provider_streamtasks.protocol.data_import import Import, cancel_import
+from airflow_provider_streamtasks.protocol.wait import Wait
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 
 _cancelling: set[asyncio.Task[None]] = set()
@@ -47,7 +47,7 @@ class StreamImportTrigger(StreamTaskTrigger):
         return path, {**arguments, **self.pollable.serialize(), "cancel_on_kill": self.cancel_on_kill}
 
     async def carry_out(self, wait: Wait) -> None:
-        """Look at the imports until the wait is over."""
+        """Poll the imports until the wait is over."""
         hook = StreamHook(self.stream_conn_id)
         try:
             await hook.await_tasks(wait, self.pollable)

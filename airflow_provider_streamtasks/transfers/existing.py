@@ -10,7 +10,7 @@ from airflow_provider_streamtasks.transfers.answers import may_write, meaning
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 
-def look(path: ObjectStoragePath, *, keeps_others: bool) -> dict[str, Any] | None:
+def existing(path: ObjectStoragePath, *, keeps_others: bool) -> dict[str, Any] | None:
     """
     Return what fsspec says of a file; ``None`` where a new one may be written.
 

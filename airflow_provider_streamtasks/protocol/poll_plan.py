@@ -1,8 +1,8 @@
 """
-Which look comes next, of all the waits that share a connection.
+Which poll comes next, of all the waits that share a connection.
 
-A :class:`PollPlan` is told who waits, and what came; it says which Stream task to look at, and when. It sends
-nothing and holds no clock, as a :class:`~airflow_provider_streamtasks.protocol.polling.Wait` does not.
+A :class:`PollPlan` is told who waits, and what came; it says which Stream task to poll, and when. It sends
+nothing and holds no clock, as a :class:`~airflow_provider_streamtasks.protocol.wait.Wait` does not.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from math import inf
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
 from airflow_provider_streamtasks.protocol.errors import asked_pause
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
-from airflow_provider_streamtasks.protocol.polling import Wait
+from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
-from airflow_provider_streamtasks.protocol.schedule import Schedule
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Wait
 
-LAST_LOOK = 10.0
-"""Seconds after a deadline in which the last look may still be made, before Airflow itself ends the wait."""
+LAST_POLL = 10.0
+"""Seconds after a deadline in which the last poll may still be made, before Airflow itself ends the wait."""
 
 SLACK = 0.25
-"""Seconds by which looks may be late before the plan's clock stands still."""
+"""Seconds by which polls may be late before the plan's clock stands still."""
 
 _SPAN = 10.0
 """Seconds over which the stretch is measured."""
@@ -36,25 +36,25 @@ class _Watched:
     One Stream task, and who waits for it.
 
     :param began: Unix time at which the first of them began to wait
-    :param key: when the next look is due, on the plan's clock
-    :param under_way: whether a look is
-    :param looked_at: Unix time of the last answer that saw it open; ``None`` before the first
+    :param key: when the next poll is due, on the plan's clock
+    :param under_way: whether a poll is
+    :param polled_at: Unix time of the last answer that saw it open; ``None`` before the first
     """
 
     waits: list[Wait] = field(default_factory=list)
     began: float = inf
     key: float = inf
     under_way: bool = False
-    looked_at: float | None = None
+    polled_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
-    What a look meant for those who wait.
+    What a poll meant for those who wait.
 
     :param notes: each wait with what deserves a line in its log, or ``None``
-    :param delay: seconds that a finished Stream task waited for this look; ``None`` if it is not finished
+    :param delay: seconds that a finished Stream task waited for this poll; ``None`` if it is not finished
     """
 
     notes: list[tuple[Wait, str | None]]
@@ -63,24 +63,24 @@ class Seen:
 
 class PollPlan:
     """
-    The looks of all waits of one connection, in the order in which they shorten waits most.
+    The polls of all waits of one connection, in the order in which they shorten waits most.
 
     The plan has a clock of its own, which stands still while more is due than may be sent. So all intervals
-    stretch together: who would be looked at every second is still looked at thirty times as often as who
-    would be looked at every thirty.
+    stretch together: a Stream task due every second is still polled thirty times as often as one due
+    every thirty.
 
     :param budget: how many polls may go
-    :param schedule: how far apart the looks at one Stream task are
+    :param schedule: how far apart the polls of one Stream task are
     """
 
-    def __init__(self, budget: PollBudget, schedule: Schedule) -> None:
+    def __init__(self, budget: PollBudget, schedule: PollSchedule) -> None:
         self.budget = budget
         self.schedule = schedule
         self.stretch = 1.0
         # By number, because the garbage collector passes over tuples of nothing but numbers.
         self._waits: dict[int, Wait] = {}
         self._numbers: dict[Wait, int] = {}
-        self._last_looks: set[Wait] = set()  # those whose deadline has come
+        self._last_polls: set[Wait] = set()  # those whose deadline has come
         self._watched: dict[str, _Watched] = {}
         self._due: list[tuple[float, str]] = []
         self._deadlines: list[tuple[float, int]] = []
@@ -94,7 +94,7 @@ class PollPlan:
         return len(self._waits)
 
     def join(self, wait: Wait, now: float) -> None:
-        """Begin to look at the Stream tasks of a wait: at once, or in turn where the budget is spent."""
+        """Begin to poll the Stream tasks of a wait: at once, or in turn where the budget is spent."""
         wait.interval = self._pace
         number = self._numbers[wait] = next(self._count)
         self._waits[number] = wait
@@ -105,14 +105,14 @@ class PollPlan:
             watched.waits.append(wait)
             watched.began = min(watched.began, wait.started_at)
             self._put(task_id, watched, now + first - self._lag)
-        # Whatever it is that ended while nobody looked, it is looked at once.
+        # Whatever it is that ended while nobody polled, it is polled at once.
         heapq.heappush(self._deadlines, (max(now, wait.deadline), number))
 
     def leave(self, wait: Wait) -> None:
         """Forget a wait, whether it is over or not."""
         if wait in self._numbers:
             del self._waits[self._numbers.pop(wait)]
-        self._last_looks.discard(wait)
+        self._last_polls.discard(wait)
         for task_id in dict.fromkeys(wait.task_ids):
             watched = self._watched.get(task_id)
             if watched and wait in watched.waits:
@@ -127,25 +127,25 @@ class PollPlan:
             heapq.heapify(self._deadlines)
 
     def expire(self, now: float) -> list[Wait]:
-        """Prefer the last looks of waits whose deadline has come; return those that ended without one."""
+        """Prefer the last polls of waits whose deadline has come; return those that ended without one."""
         over = []
         while self._deadlines and self._deadlines[0][0] <= now:
             came, number = heapq.heappop(self._deadlines)
             wait = self._waits.get(number)
             if wait is None:
                 continue
-            if wait in self._last_looks:
+            if wait in self._last_polls:
                 wait.expire(now)
                 over.append(wait)
             else:
-                self._last_looks.add(wait)
+                self._last_polls.add(wait)
                 for task_id in wait.open_task_ids:
                     self._put(task_id, self._watched[task_id], -inf)
-                heapq.heappush(self._deadlines, (came + LAST_LOOK, number))
+                heapq.heappush(self._deadlines, (came + LAST_POLL, number))
         return over
 
     def take(self, now: float) -> str | None:
-        """Return a Stream task to look at now, and count it as looked at; ``None`` if there is none."""
+        """Return a Stream task to poll now, and count it as polled; ``None`` if there is none."""
         while self._due and not self._is_current(self._due[0]):
             heapq.heappop(self._due)
         if not self._due or self._due[0][0] > now - self._lag or self.budget.ready_at(now) > now:
@@ -169,7 +169,7 @@ class PollPlan:
         self, task_id: str, answer: StreamTask | StreamException, limit: RateLimit | None, now: float
     ) -> Seen:
         """
-        Take in what a look brought.
+        Take in what a poll brought.
 
         :param answer: the Stream task, or why there is none
         :param limit: what the answer said of the budget
@@ -186,10 +186,10 @@ class PollPlan:
         notes = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
         due = inf
         for wait, _ in notes:
-            next_look = wait.due_at(task_id)
-            if next_look == inf:
+            next_poll = wait.due_at(task_id)
+            if next_poll == inf:
                 watched.waits.remove(wait)
-            due = min(due, next_look)
+            due = min(due, next_poll)
         delay = None
         if isinstance(answer, StreamTask) and not (answer.finished and watched.waits):
             # Otherwise it is a failure that is being confirmed, which teaches nothing yet.
@@ -207,14 +207,14 @@ class PollPlan:
     def _learn(self, watched: _Watched, task: StreamTask, now: float) -> float | None:
         """Let the schedule learn; return how long a finished Stream task has been finished."""
         began = watched.began
-        before = began if watched.looked_at is None else watched.looked_at
+        before = began if watched.polled_at is None else watched.polled_at
         if not task.finished:
             self.schedule.saw_open(max(0.0, before - began), max(0.0, now - began))
-            watched.looked_at = now
+            watched.polled_at = now
             return None
-        # Clocks differ, but it was open at the look before.
+        # Clocks differ, but it was open at the poll before.
         finished_at = (before + now) / 2 if task.updated_at is None else task.updated_at
-        if watched.looked_at is None and finished_at <= began:
+        if watched.polled_at is None and finished_at <= began:
             return max(0.0, now - began)  # it was finished before anybody waited
         finished_at = max(before, min(now, finished_at))
         self.schedule.saw_finish(max(0.0, before - began), max(0.0, finished_at - began))

@@ -10,12 +10,12 @@ from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamRateLimitException,
 )
-from airflow_provider_streamtasks.protocol.plan import LAST_LOOK, SLACK, PollPlan, Seen
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
-from airflow_provider_streamtasks.protocol.polling import Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.poll_plan import LAST_POLL, SLACK, PollPlan, Seen
+from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
-from airflow_provider_streamtasks.protocol.schedule import Schedule
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 from tests.protocol.simulation import SHARE, Server, least_delay, mixture, mixture_in_minutes, simulate
 
 NOW = 1_800_000_000.0
@@ -26,7 +26,7 @@ def new_plan() -> PollPlan:
     budget = PollBudget(0.8)
     budget.sent(NOW)
     budget.answered(None, NOW)  # Stream does not limit polls
-    return PollPlan(budget, Schedule())
+    return PollPlan(budget, PollSchedule())
 
 
 def joined(plan: PollPlan, *task_ids: str, terms: WaitTerms = HOUR, at: float = NOW, **more: Any) -> Wait:
@@ -64,12 +64,12 @@ def test_a_look_that_is_under_way_is_not_made_again() -> None:
 def test_two_waits_for_the_same_stream_task_share_its_looks() -> None:
     plan = new_plan()
     first, second = joined(plan, "a"), joined(plan, "a", "b")
-    looks = 0
+    polls = 0
     for second_later in range(20):
         for task_id in taken(plan, NOW + second_later):
-            looks += task_id == "a"
+            polls += task_id == "a"
             saw(plan, task_id, "running", NOW + second_later)
-    assert 10 <= looks <= 20
+    assert 10 <= polls <= 20
     assert taken(plan, NOW + 30) != []
     seen = saw(plan, "a", "completed", NOW + 30)
     assert [wait for wait, _ in seen.notes] == [first, second]
@@ -79,8 +79,8 @@ def test_two_waits_for_the_same_stream_task_share_its_looks() -> None:
 
 def test_the_shorter_poll_interval_of_two_waits_counts() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_wait=50))
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_wait=2))
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_poll_interval=50))
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_poll_interval=2))
     taken(plan, NOW)
     saw(plan, "a", "running", NOW)
     assert plan.pause(NOW) == pytest.approx(2, abs=0.3)
@@ -88,8 +88,8 @@ def test_the_shorter_poll_interval_of_two_waits_counts() -> None:
 
 def test_the_longer_poll_interval_comes_back_when_the_other_wait_leaves() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_wait=50))
-    eager = joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_wait=2))
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_poll_interval=50))
+    eager = joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_poll_interval=2))
     taken(plan, NOW)
     plan.leave(eager)
     saw(plan, "a", "running", NOW)
@@ -127,8 +127,8 @@ def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
     wait = joined(plan, "a", terms=WaitTerms(timeout=100))
     taken(plan, NOW)  # and no answer comes
     assert plan.expire(NOW + 100) == []
-    assert plan.pause(NOW + 100) == pytest.approx(LAST_LOOK)
-    assert plan.expire(NOW + 100 + LAST_LOOK) == [wait]
+    assert plan.pause(NOW + 100) == pytest.approx(LAST_POLL)
+    assert plan.expire(NOW + 100 + LAST_POLL) == [wait]
     assert wait.outcome is Outcome.TIMED_OUT
 
 
@@ -186,7 +186,7 @@ def test_after_a_429_everybody_pauses() -> None:
 
 def test_a_loop_that_is_a_little_late_changes_nothing() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=10, max_wait=10))
+    joined(plan, "a", terms=WaitTerms(3600, poll_interval=10, max_poll_interval=10))
     now = NOW
     for _ in range(50):
         taken(plan, now)

@@ -17,7 +17,8 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
-from airflow_provider_streamtasks.protocol.polling import (
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, read_task
+from airflow_provider_streamtasks.protocol.wait import (
     ERRORS_ONLY_LIMIT,
     UNKNOWN_TASK_GRACE,
     Outcome,
@@ -27,7 +28,6 @@ from airflow_provider_streamtasks.protocol.polling import (
     partial_failure,
     timed_out,
 )
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, read_task
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
 from tests.fuzzing import fuzz
@@ -137,7 +137,7 @@ def test_a_failure_that_may_pass_counts_after_two_more_looks_over_ten_seconds(ta
 @pytest.mark.parametrize("task", MAY_PASS)
 def test_a_failure_that_may_pass_is_mentioned_once_before_it_counts(task: StreamTask) -> None:
     wait = waiting_for()
-    assert "That may pass: it counts once further looks say the same" in (seen(wait, task, 0) or "")
+    assert "That may pass: it counts once further polls say the same" in (seen(wait, task, 0) or "")
     assert seen(wait, task, 5) is None
     assert seen(wait, task, 10) == describe_failure(task)
 
@@ -595,7 +595,7 @@ def test_an_error_that_does_not_pass_outweighs_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("poll_interval", "max_wait", "age", "delay"),
+    ("poll_interval", "max_poll_interval", "age", "delay"),
     [
         (1, 30, 0, 1),
         (1, 30, 4, 1),
@@ -611,9 +611,9 @@ def test_an_error_that_does_not_pass_outweighs_a_failure() -> None:
     ],
 )
 def test_looks_grow_rarer_with_age_between_the_two_bounds(
-    poll_interval: float, max_wait: float, age: float, delay: float
+    poll_interval: float, max_poll_interval: float, age: float, delay: float
 ) -> None:
-    assert WaitTerms(60, poll_interval, max_wait).delay(age) == delay
+    assert WaitTerms(60, poll_interval, max_poll_interval).delay(age) == delay
 
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 2), (2, 4), (4, 16), (5, 30), (10**6, 30)])
@@ -621,10 +621,12 @@ def test_looks_grow_rarer_with_errors(count: int, delay: float) -> None:
     assert WaitTerms(60, 1, 30).delay_after_errors(count, age=0) == delay
 
 
-def pauses(task_id: str, looks: int = 50, max_wait: float = 200) -> list[float]:
-    wait = Wait([task_id], WaitTerms(timeout=CENTURY, poll_interval=100, max_wait=max_wait), START)
+def pauses(task_id: str, polls: int = 50, max_poll_interval: float = 200) -> list[float]:
+    wait = Wait(
+        [task_id], WaitTerms(timeout=CENTURY, poll_interval=100, max_poll_interval=max_poll_interval), START
+    )
     now, result = START, []
-    for _ in range(looks):
+    for _ in range(polls):
         assert wait.due(now) == [task_id]
         wait.observe(task_id, StreamTask(task_id, "running"), now)
         result.append(wait.pause(now))
@@ -638,9 +640,9 @@ def test_pauses_are_spread_by_a_tenth_and_no_more() -> None:
     assert max(spread) - min(spread) > 15
 
 
-@pytest.mark.parametrize(("max_wait", "longest"), [(100, 100), (104, 104), (30, 100)])
-def test_pauses_are_spread_but_never_longer_than_allowed(max_wait: float, longest: float) -> None:
-    spread = pauses("a", max_wait=max_wait)
+@pytest.mark.parametrize(("max_poll_interval", "longest"), [(100, 100), (104, 104), (30, 100)])
+def test_pauses_are_spread_but_never_longer_than_allowed(max_poll_interval: float, longest: float) -> None:
+    spread = pauses("a", max_poll_interval=max_poll_interval)
     assert all(90 <= pause <= longest for pause in spread)
     assert len(set(spread)) > 1
 
