@@ -17,14 +17,14 @@ from pathlib import Path
 import requests
 
 from demo import table
-from demo.local_airflow import AirflowStartTimeout, LocalAirflow
-from demo.local_mail import local_mail
-from demo.local_sandbox import LocalSandbox, local_sandbox
 from demo.population import ALERTS, populate
-from demo.processes import ended_as_by_ctrl_c
-from demo.rest import AirflowRest
 from demo.scenarios import EVERY_OPERATION, SCENARIOS
 from demo.verdict import HEADER, judge, name_of
+from local_stack.airflow import AirflowStartTimeout, LocalAirflow
+from local_stack.mail import local_mail
+from local_stack.processes import ended_as_by_ctrl_c
+from local_stack.rest import AirflowRest
+from local_stack.sandbox import LocalSandbox, local_sandbox
 
 _HERE = Path(__file__).resolve().parent
 _DAGS = _HERE.parent / "dags"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox.control import SandboxControl
-from demo.local_mail import LocalMail
-from demo.rest import AirflowRest
 from demo.scenarios import SCENARIOS, SUCCESS, Ending
+from local_stack.mail import LocalMail
+from local_stack.rest import AirflowRest
 
 HEADER = ("DAG", "Airflow task", "Stream task", "Airflow ended", "seconds", "worker starts")
 

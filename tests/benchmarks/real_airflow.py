@@ -30,8 +30,8 @@ import psutil
 
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.sandbox import SandboxControl
-from demo.local_airflow import COMPONENTS, LocalAirflow
-from demo.local_sandbox import LocalSandbox, local_sandbox
+from local_stack.airflow import COMPONENTS, LocalAirflow
+from local_stack.sandbox import LocalSandbox, local_sandbox
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"

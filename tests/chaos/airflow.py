@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.local_airflow import LocalAirflow
-from demo.processes import stop_all
+from local_stack.airflow import LocalAirflow
+from local_stack.processes import stop_all
 from tests.chaos.plan import WORKERS
 from tests.chaos.postgres import Postgres
 

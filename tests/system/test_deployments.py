@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from airflow_provider_streamtasks.sandbox import Sandbox, running_sandbox
-from demo.local_airflow import Component, LocalAirflow
-from demo.processes import ChildProcess, signals_held, stop_all
+from local_stack.airflow import Component, LocalAirflow
+from local_stack.processes import ChildProcess, signals_held, stop_all
 
 pytestmark = pytest.mark.system
 

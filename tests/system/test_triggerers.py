@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_streamtasks.sandbox import running_sandbox
 from airflow_provider_streamtasks.spans import SPAN
-from demo.local_airflow import Component, LocalAirflow
+from local_stack.airflow import Component, LocalAirflow
 from tests.chaos.postgres import Postgres
 from tests.system.collector import Span, collecting
 from tests.system.two_triggerers import SETTINGS, Rig, Triggerer, until

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from demo.rest import AirflowRestError
+from local_stack.rest import AirflowRestError
 from tests.system.places import XCOMS, places_of
 from tests.system.real_stream import SIGNATURE, RealStream
 

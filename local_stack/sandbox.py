@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_streamtasks.sandbox.control import SandboxControl
-from demo.processes import ChildProcess, signals_held, stop_all
+from local_stack.processes import ChildProcess, signals_held, stop_all
 
 _READY = re.compile(r"Stream sandbox listening on (http://\S+)")
 
