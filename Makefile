@@ -33,9 +33,10 @@ demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundl
 
 test: lint types unit conformance system storm docs  ## Everything that CI checks
 
-lint: $(VENV)/.dev  ## Ruff
+lint: $(VENV)/.dev  ## Ruff, and which module may import which
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
 
 types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy

@@ -212,7 +212,7 @@ def drop_upload(file: Any) -> bool:
 
     :return: whether it was an upload; any other file must be closed
     """
-    from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
+    from fsspec.spec import AbstractBufferedFile
 
     if not isinstance(file, AbstractBufferedFile):
         return False

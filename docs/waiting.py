@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from math import log10
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
 from airflow_provider_streamtasks.protocol.wait import WaitTerms
@@ -36,7 +37,7 @@ def polls(duration: float, delay: Callable[[float], float]) -> tuple[int, float]
 
 def draw(path: Path) -> None:
     """Draw polls and delay against duration, for us and for a fixed second."""
-    curves = [
+    curves: list[tuple[str, str, list[float]]] = [
         ("polls, every second", "#b0b0b0", [polls(d, lambda _: 1.0)[0] for d in DURATIONS]),
         ("polls", "#d9480f", [polls(d, lambda age: TERMS.delay(age, usual_interval))[0] for d in DURATIONS]),
         ("mean delay in seconds", "#1864ab", [polls(d, TERMS.delay)[1] for d in DURATIONS]),
@@ -77,7 +78,7 @@ def draw(path: Path) -> None:
     path.write_text("\n".join([*parts, "</svg>"]) + "\n")
 
 
-def table(results: dict[str, dict[str, float]]) -> list[str]:
+def table(results: dict[str, dict[str, Any]]) -> list[str]:
     """Return the rows of a list-table."""
     lines = [
         ".. list-table::",
@@ -107,7 +108,7 @@ def table(results: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
-def hours_table(results: dict[str, dict[str, float]]) -> list[str]:
+def hours_table(results: dict[str, dict[str, Any]]) -> list[str]:
     """Return the rows of the table about Stream tasks of an hour."""
     row = results["shared_poller"]
     return [
@@ -123,7 +124,7 @@ def hours_table(results: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
-def budget_table(results: dict[str, dict[str, float]]) -> list[str]:
+def budget_table(results: dict[str, dict[str, Any]]) -> list[str]:
     """Return the rows of the table about a budget that is far too small."""
     words = {
         "alone": "one triggerer",
@@ -149,7 +150,7 @@ def budget_table(results: dict[str, dict[str, float]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-TABLES = {"hours": hours_table, "budget": budget_table}
+TABLES: dict[str, Callable[[Any], list[str]]] = {"hours": hours_table, "budget": budget_table}
 """The sections whose tables are not :func:`table`."""
 
 
@@ -158,8 +159,8 @@ def main() -> None:
     draw(HERE / "waiting.svg")
     measured = HERE / "benchmarks.json"
     for name, results in json.loads(measured.read_text()).items() if measured.exists() else ():
-        rows = TABLES.get(name, table)(results)
-        (HERE / f"waiting_{name}.inc").write_text("\n".join(rows) + "\n")
+        rows_of: Callable[[Any], list[str]] = TABLES.get(name, table)
+        (HERE / f"waiting_{name}.inc").write_text("\n".join(rows_of(results)) + "\n")
 
 
 if __name__ == "__main__":

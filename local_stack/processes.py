@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-import psutil  # type: ignore[import-untyped]  # a requirement of Airflow itself
+import psutil
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -111,7 +111,8 @@ class Dice:
             return bytes(self._bytes)
         if kind < 2:
             # Deeper than Python's own recursion goes.
-            return self.of((b"[", b'{"a":')) * self.roll(256) * 100
+            opening: bytes = self.of((b"[", b'{"a":'))
+            return opening * self.roll(256) * 100
         whole = json.dumps(self.object() if kind < 7 else self.value()).encode()
         return whole[: -self.roll(30) or None] if kind < 3 else whole
 

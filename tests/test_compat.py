@@ -42,7 +42,7 @@ def test_what_nobody_promises_to_keep_is_still_there(name: Private) -> None:
 
 
 def test_a_triggerer_still_tells_a_trigger_when_its_wait_ends() -> None:
-    from airflow.executors.workloads import RunTrigger
+    from airflow.executors.workloads import RunTrigger  # type: ignore[attr-defined]
 
     assert "timeout_after" in RunTrigger.model_fields, (
         "Airflow's triggerer no longer sets BaseTrigger.timeout_after. Until another way is found, the "
@@ -119,7 +119,7 @@ def test_the_output_of_an_airflow_task_is_a_template(without: bool, gone: Gone) 
 
 def test_an_alert_keeps_everything_to_itself_where_nothing_can_mask_secrets(gone: Gone) -> None:
     gone(_compat.REDACT)
-    told = alert_text({"exception": ValueError("password: hunter2")})  # type: ignore[typeddict-item]
+    told = alert_text({"exception": ValueError("password: hunter2")})
     assert told == _compat.WITHHELD
 
 
@@ -165,7 +165,7 @@ def test_the_end_of_a_wait_is_a_point_in_time_with_a_zone_or_without() -> None:
         assert _compat.trigger_timeout(trigger) == datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
 
 
-class Upload(AbstractBufferedFile):  # type: ignore[misc]
+class Upload(AbstractBufferedFile):
     """An upload that would be complete when it is closed."""
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
@@ -18,7 +19,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
 
-TASK_FIELDS = {
+TASK_FIELDS: dict[str, Any] = {
     "task_id": "a",
     "error_type": "storage",
     "description": "shard 7 is read-only",

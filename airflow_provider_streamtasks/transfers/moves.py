@@ -55,7 +55,7 @@ def _on_disk(path: ObjectStoragePath, place: str, replace: bool) -> None:
 
 def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
     from asyncssh.sftp import SFTPFailure, SFTPOpUnsupported
-    from fsspec.asyn import sync  # type: ignore[import-untyped]
+    from fsspec.asyn import sync
 
     fs: Any = path.fs
 

@@ -110,7 +110,7 @@ def budget() -> dict[str, Any]:
     """Return what a budget that is far too small for the waits makes of them, in virtual time."""
     steady: dict[str, Any] = {"refill": True, "lasts": 12_000, "counted_after": 4_000}
     half = LIMIT // 2
-    ways = {
+    ways: dict[str, tuple[dict[str, Any], Server, float]] = {
         "alone": ({}, Server(LIMIT), SHARE * LIMIT),
         "beside_others": ({}, Server(LIMIT, others=half), SHARE * half),
         "two_triggerers": ({"processes": 2}, Server(LIMIT), SHARE * LIMIT),

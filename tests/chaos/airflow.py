@@ -72,12 +72,18 @@ class ChaosAirflow(LocalAirflow):
             "CELERY__RESULT_BACKEND": f"db+{postgres.url}",
         }
         settings = {f"AIRFLOW__{name}": value for name, value in settings.items()}
-        super().__init__(dags_folder, env={**settings, "PYTHONPATH": str(_REPOSITORY), **env}, home=home)
+        env = {**settings, "PYTHONPATH": str(_REPOSITORY), **env}
+        super().__init__(dags_folder, env=env, home=home, start_timeout=180)
 
         self._read_from: dict[str, int] = {}
 
-    def start(self, timeout: float = 180) -> None:
+    def __enter__(self) -> ChaosAirflow:
+        super().__enter__()
+        return self
+
+    def start(self, timeout: float | None = None) -> None:
         """Start every component and the workers, and return when all are at work."""
+        timeout = self.start_timeout if timeout is None else timeout
         super().start(timeout)
         try:
             for name in WORKERS:

@@ -125,8 +125,8 @@ class Storm:
                 control.fate(**rule)
         for operation, limit in BUDGETS.items():
             control.budget(operation, limit=limit)
-        for rule in FAULTS:
-            control.fault(**rule)
+        for fault in FAULTS:
+            control.fault(**fault)
 
     def _begin(self) -> None:
         """Start the first DAGs, and let the storm begin when work is going on."""

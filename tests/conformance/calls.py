@@ -81,7 +81,7 @@ _MEMBERS = [models.ChannelBatchMemberRequest(user_id="ann", channel_role="channe
 class With(dict[str, Any]):
     """Equals every object that has these entries, whatever else it has."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, dict) and self.items() <= other.items()

@@ -76,7 +76,7 @@ async def provide(connect: Connect, sandbox: Sandbox) -> Provide:
         sandbox.control.add_user("ann")
         return ""
 
-    makers = {
+    makers: dict[str | None, Callable[[], str]] = {
         None: str,
         "task": task,
         "upload": upload,

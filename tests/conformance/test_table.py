@@ -39,8 +39,8 @@ def test_the_sandbox_knows_every_field_that_the_sdk_has(row: Row) -> None:
     assert_known(row.request, operation.body or ())
 
 
-def assert_known(model: Any, known: Iterable[Field]) -> None:
-    by_name = {field.name: field for field in known}
+def assert_known(model: Any, known: Iterable[Field] | None) -> None:
+    by_name = {field.name: field for field in known or ()}
     hints = typing.get_type_hints(model)
     for field in fields(model):
         assert wire_name(field) in by_name

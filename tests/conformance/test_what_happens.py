@@ -164,7 +164,7 @@ class TestImports:
             product="chat", settings=ImportV2TaskSettings(path="f")
         ).data.id
         stream.cancel_import_v2_task(id=created)
-        states = []
+        states: list[int] = []
         while not states or states[-1] == 1:
             states.append(stream.get_import_v2_task(id=created).data.state)
         assert states[-1] == 4

@@ -128,7 +128,12 @@ def test_a_connection_without_slips_is_not_remarked_upon() -> None:
 
 
 def of_extra(extra: str) -> StreamConnection:
-    fields = {"conn_id": "my_stream", "conn_type": "stream", "login": "key", "password": "secret"}
+    fields: dict[str, Any] = {
+        "conn_id": "my_stream",
+        "conn_type": "stream",
+        "login": "key",
+        "password": "secret",
+    }
     return read_connection(Connection(**fields, extra=extra))
 
 

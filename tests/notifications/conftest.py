@@ -38,7 +38,8 @@ class FailedTaskInstance(TaskInstance):
     max_tries = 2
     start_date = datetime(2026, 1, 7, 1, 2, 3, tzinfo=timezone.utc)
     log_url = LOG_URL
-    state = TaskInstanceState.FAILED
+    state: TaskInstanceState | None = TaskInstanceState.FAILED
+    end_date: datetime | None = None
 
     def __init__(self, task_id: str = "wait") -> None:
         super().__init__()

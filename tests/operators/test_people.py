@@ -40,7 +40,8 @@ def waiting(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(params=OPERATORS)
 def operator(request: pytest.FixtureRequest) -> type[Any]:
-    return request.param
+    operator: type[Any] = request.param
+    return operator
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def good_arguments(kind: Callable[..., Any]) -> dict[str, Any]:
 
 KINDS = tuple({**ARGUMENTS, **OTHERS})
 NAIVE = datetime(2026, 1, 1)
-ODDITIES = (
+ODDITIES: tuple[Any, ...] = (
     *(b"bytes", NAIVE, NAIVE.replace(tzinfo=timezone.utc), date(2026, 1, 1), timedelta(days=-1)),
     *(timedelta.max, Decimal("NaN"), 1j, {1, 2}, frozenset(), ("messaging:a",), range(3), iter("a")),
     *(object(), int, len, lambda context: [], PurePosixPath("/a"), UUID(int=0), {1: 2}, {None: None}),
@@ -165,10 +165,12 @@ def begin(made: Any) -> None:
         _STORE_CACHE.clear()
         S3FileSystem.clear_instance_cache()
         parse_stream_task_ids(made.stream_task_id)
-        places = made._places(made._folder(), [Export("../a", ".jsonl"), Export("b", "")])
+        exports: list[Any] = [Export("../a", ".jsonl"), Export("b", "")]
+        places = made._places(made._folder(), exports)
         assert {place.parent for place in places} == {made._folder()}
     elif isinstance(made, StreamChatNotifier):
-        made._message({"ti": None})
+        nobody: Any = {"ti": None}
+        made._message(nobody)
 
 
 @fuzz(json_values.rolled(written))

@@ -147,6 +147,7 @@ def simulate(
                 polls += 1
                 answered, limit = server.poll(now)
                 end = ends[task_id]
+                answer: StreamTask | StreamRateLimitException
                 if not answered:
                     assert limit is not None
                     answer = StreamRateLimitException("no", status_code=429, retry_after=limit.reset)

@@ -83,8 +83,9 @@ def test_what_is_allowed_goes_on_the_wire(field: Field, value: Any, on_the_wire:
     assert field.check("name", value) == on_the_wire
 
 
+NO_ITEMS: list[str] = []
 REFUSED: list[tuple[Field, Any, str]] = [
-    *((Flag(), value, "True or False is needed") for value in ("True", "", 1, 0, None, [])),
+    *((Flag(), value, "True or False is needed") for value in ("True", "", 1, 0, None, NO_ITEMS)),
     *((Text(), value, "a non-empty string is needed") for value in ("", None, 5, b"a", ["a"])),
     (Text(3), "abcd", "name has 4 characters: 3 are allowed"),
     *(
@@ -109,21 +110,24 @@ REFUSED: list[tuple[Field, Any, str]] = [
     (Segment(3), "abcd", "3 are allowed"),
     *(
         (Choice(("soft", "hard")), value, "one of soft, hard is needed")
-        for value in ("Hard", "", None, 1, [])
+        for value in ("Hard", "", None, 1, NO_ITEMS)
     ),
     *((Whole(), value, "a whole number, 1 or more, is needed") for value in (0, -1, 1.0, True, "1", None)),
     *(
         (Moment(), value, "a datetime with a time zone")
         for value in ("yesterday", "", "2026-01-31", "2026-01-31T12:00:00", datetime(2026, 1, 31), 5, None)
     ),
-    *((Object(), value, "a dictionary with string keys is needed") for value in ([], "a", None, {1: 2})),
+    *(
+        (Object(), value, "a dictionary with string keys is needed")
+        for value in (NO_ITEMS, "a", None, {1: 2})
+    ),
     *((Object(), {"a": value}, "what JSON can say is needed") for value in (NOON, {1}, b"a", float("nan"))),
     *((Anything(), value, "what JSON can say is needed") for value in (NOON, [object()], float("inf"))),
     (MEMBER, {}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": None}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": "joe", "role": "x"}, "name holds 'role': only user_id, channel_role are allowed"),
     (MEMBER, {"user_id": 5}, "name['user_id'] is 5"),
-    *((ListOf(Text()), value, "a non-empty list is needed") for value in ([], (), "a", {"a": 1}, None)),
+    *((ListOf(Text()), value, "a non-empty list is needed") for value in (NO_ITEMS, (), "a", {"a": 1}, None)),
     (ListOf(Text(), cap=2), ["a"] * 3, "name has 3 entries: 2 are allowed"),
     (ListOf(Text()), ["a", ""], "name[1] is ''"),
     (Channel(CID), "general", "like 'messaging:general'"),

@@ -37,7 +37,7 @@ HOURS = WaitTerms(timeout=10 * 3600.0)
 CENTURY = 100 * 365 * 86_400.0
 
 
-def api_error(status: int, **fields: object) -> StreamApiException:
+def api_error(status: int, **fields: Any) -> StreamApiException:
     return StreamApiException("no", status_code=status, **fields)
 
 

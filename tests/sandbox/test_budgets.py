@@ -103,7 +103,7 @@ class TestOnTheWire:
 
     def test_a_window_passes(self, raw: RawClient) -> None:
         raw.sandbox.control.budget("GetTask", limit=1, window=0.2)
-        statuses = []
+        statuses: list[int] = []
         while statuses[-3:] != [404, 429, 404]:
             status = raw.get_task("x").status
             statuses += [status] if status not in statuses[-1:] else []

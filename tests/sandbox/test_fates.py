@@ -14,7 +14,7 @@ NOW = {"pending": 0, "running": 0}
 def test_a_task_passes_its_stages_in_order(raw: RawClient) -> None:
     raw.sandbox.control.fate(pending=0.1, waiting=0.1, running=0.1)
     stream_task_id = raw.delete_channels().json["task_id"]
-    seen = []
+    seen: list[str] = []
     while not seen or seen[-1] != "completed":
         status = raw.get_task(stream_task_id).json["status"]
         if status not in seen[-1:]:

@@ -290,8 +290,13 @@ def test_an_outage_can_be_ended(raw: RawClient) -> None:
 
 def test_one_slow_request_does_not_hold_up_the_others(raw: RawClient) -> None:
     raw.sandbox.control.fault("delay", operation="DeleteChannels", seconds=0.5)
-    order = []
-    slow = threading.Thread(target=lambda: (raw.delete_channels(), order.append("slow")))
+    order: list[str] = []
+
+    def send_slowly() -> None:
+        raw.delete_channels()
+        order.append("slow")
+
+    slow = threading.Thread(target=send_slowly)
     slow.start()
     while not raw.sandbox.control.journal("DeleteChannels"):
         time.sleep(0.01)

@@ -17,7 +17,7 @@ def app(sandbox: Sandbox) -> Sandbox:
 
 
 def send(stream: Stream, channel: str = "alerts", **others: str) -> MessageResponse:
-    said = MessageRequest(**{"id": "m-1", "text": "it failed", "user_id": "airflow", **others})  # type: ignore[arg-type]
+    said = MessageRequest(**{"id": "m-1", "text": "it failed", "user_id": "airflow", **others})
     return stream.chat.send_message("messaging", channel, said, skip_enrich_url=True).data.message
 
 

@@ -216,7 +216,8 @@ def test_pages_by_id(stream: Stream, sandbox: Sandbox, parameter: str, expected:
     for user_id in "abc":
         sandbox.control.add_user(user_id)
     sort = [SortParamRequest(field="id", direction=direction)]
-    assert ids(stream, sort=sort, **{parameter: "b"}) == list(expected)[::direction]
+    page: dict[str, Any] = {parameter: "b"}
+    assert ids(stream, sort=sort, **page) == list(expected)[::direction]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_pages_by_id(stream: Stream, sandbox: Sandbox, parameter: str, expected:
         ({"offset": 1001}, "offset must be 1000 or less"),
     ],
 )
-def test_caps_of_a_page_of_channels(stream: Stream, options: dict[str, int], reason: str) -> None:
+def test_caps_of_a_page_of_channels(stream: Stream, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(StreamApiException, match=reason) as caught:
         cids(stream, **options)
     assert (caught.value.status_code, caught.value.code) == (400, 4)

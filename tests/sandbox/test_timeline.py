@@ -8,7 +8,7 @@ from airflow_provider_streamtasks.sandbox.timeline import Moment, Stages, Timeli
 
 def plan(pending: float, waiting: float, running: float, end: str = "completed") -> list[tuple[float, str]]:
     seconds = {"pending": pending, "waiting": waiting, "running": running}
-    return [tuple(moment) for moment in Stages().plan(100.0, seconds, end)]
+    return [(at, status) for at, status in Stages().plan(100.0, seconds, end)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamConfigurationError
@@ -133,8 +135,8 @@ def test_a_storage_host_that_leads_elsewhere_is_not_followed(
 def test_a_storage_host_without_tls_gets_nothing(url: str) -> None:
     for transfer in (
         lambda: download(f"{url}/f?Signature=s"),
-        lambda: upload(f"{url}/f?Signature=s", None, 0),
-    ):  # type: ignore[arg-type]
+        lambda: upload(f"{url}/f?Signature=s", BytesIO(), 0),
+    ):
         with pytest.raises(StreamApiException, match="that is not https://") as raised:
             transfer()
         assert "Signature" not in str(raised.value)

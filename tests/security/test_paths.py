@@ -87,8 +87,8 @@ def test_a_parameter_of_an_operation(
     server: HostileServer, hook: StreamHook, row: Operation, name: str, value: str
 ) -> None:
     server.answers(answer(b'{"task_id": "a"}', status="201 Created"))
-    others = {each: "x" for each in row.parameters if each != name}
-    hook.submit(row, ["item"] if row.items else [], **others, **{name: value})
+    parameters: dict[str, Any] = {**dict.fromkeys(row.parameters, "x"), name: value}
+    hook.submit(row, ["item"] if row.items else [], **parameters)
     method, target, _ = one_request(server)
     prefix, suffix = row.path.replace("{call_type}", "x").replace("{feed_group_id}", "x").split(f"{{{name}}}")
     assert method.decode() == row.method

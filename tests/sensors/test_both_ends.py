@@ -54,7 +54,7 @@ class XComs(BaseXCom):
         cls.kept[key] = json.loads(json.dumps(value))
 
     @classmethod
-    def delete(cls, key: str, **where: Any) -> None:
+    def delete(cls, key: str, *where: Any, **more: Any) -> None:
         cls.kept.pop(key, None)
 
 
@@ -83,7 +83,8 @@ def trigger(of: StreamTaskSensor, ids: list[str]) -> Any:
     found = revived(of.new_trigger(ids))
     assert isinstance(found, StreamSensorTrigger)
     found.started_at -= 60  # that worker is gone
-    found.trigger_id, found.task_instance = 1, TaskInstance()
+    ti: Any = TaskInstance()
+    found.trigger_id, found.task_instance = 1, ti
     return found
 
 

@@ -64,7 +64,8 @@ def test_a_list_of_literals_wants_a_list_of_results() -> None:
 
 def test_an_output_is_pulled_by_the_trigger() -> None:
     with DAG("d", schedule=None) as dag:
-        StreamTaskSensor(task_id="wait", stream_task_id=delete().output["task_ids"])
+        output: Any = delete().output
+        StreamTaskSensor(task_id="wait", stream_task_id=output["task_ids"])
     task = serialized(dag)
     assert task.upstream_task_ids == {"delete"}
     assert trigger_of(task).xcom == {"task_id": "delete", "key": "task_ids"}
@@ -122,7 +123,8 @@ def test_what_is_added_later_counts() -> None:
 
 @pytest.mark.parametrize("callback", ["on_failure_callback", "on_retry_callback", "on_skipped_callback"])
 def test_callbacks_that_a_worker_calls_anyway_do_not_matter(callback: str) -> None:
-    assert serialized(dag_with(**{callback: nothing})).start_from_trigger is True
+    arguments: dict[str, Any] = {callback: nothing}
+    assert serialized(dag_with(**arguments)).start_from_trigger is True
 
 
 def test_mapped_sensors_start_on_workers() -> None:
@@ -224,7 +226,7 @@ def test_the_listener_among_airflows_examples_is_none(listen: Callable[[object],
 
 @pytest.mark.parametrize("queue", [{}, {"queue": "isolated"}])
 def test_where_triggerers_have_queues_a_worker_starts_which_can_hand_its_queue_on(
-    monkeypatch: pytest.MonkeyPatch, queue: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, queue: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
     task = serialized(dag_with(**queue))
@@ -270,7 +272,7 @@ def test_what_cannot_be_forced_is_refused(arguments: dict[str, Any], reason: str
 @pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
 def test_neither_yes_nor_no_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 'yes'"):
-        dag_with(**{name: "yes"})
+        dag_with(None, **{name: "yes"})
 
 
 # -- the log says why there is a worker --------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_a_disk_without_hard_links(
     export: Export, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As FAT answers; no such disk can be had without rights on the machine.
-    monkeypatch.setattr(moves.os, "link", _no_links)
+    monkeypatch.setattr(os, "link", _no_links)
     store(export(b"x"), file_name="x")
     assert (tmp_path / "exports" / "x").read_bytes() == b"x"
     place = tmp_path / "exports" / ".x.part"

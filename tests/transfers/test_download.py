@@ -57,6 +57,11 @@ def no_etag(host: StorageHost) -> None:
     host.troubles += [Trouble(cut=TENTH), Trouble(cut=3 * TENTH)]
 
 
+def cut_and_without_an_etag(host: StorageHost) -> None:
+    host.etag = None
+    host.troubles += [Trouble(cut=TENTH)] * 9
+
+
 def weak_etag(host: StorageHost) -> None:
     host.etag = 'W/"one"'
     host.troubles += [Trouble(cut=TENTH)]
@@ -183,7 +188,7 @@ GIVEN_UP: dict[str, tuple[Setup, type[StreamException], str, int]] = {
         5,
     ),
     "cut for ever, and every time from the beginning": (
-        lambda host: (setattr(host, "etag", None), host.troubles.extend([Trouble(cut=TENTH)] * 9))[0],
+        cut_and_without_an_etag,
         StreamTransportException,
         "broke off",
         5,

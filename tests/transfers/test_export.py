@@ -179,7 +179,8 @@ def test_templates() -> None:
             destination="s3://bucket/{{ ds }}/",
             file_name="{{ ds }}-{index}{suffix}",
         )
-    operator.render_template_fields({"ds": "2026-01-31", "ids": "x"})
+    context: Any = {"ds": "2026-01-31", "ids": "x"}
+    operator.render_template_fields(context)
     assert operator.stream_task_id == "x"
     assert operator.destination == "s3://bucket/2026-01-31/"
     assert operator.file_name == "2026-01-31-{index}{suffix}"

@@ -18,7 +18,7 @@ with DAG("triggerers", schedule=None):
     def stream_tasks(dag_run: Any = None) -> dict[str, str]:
         return dict(dag_run.conf)
 
-    ids = stream_tasks()
+    ids: Any = stream_tasks()
     for way, may in (("with_workers", False), ("without_workers", None)):
         for what in ("completed_early", "failed_early", "completed_late", "failed_late", "endless"):
             StreamTaskSensor(
