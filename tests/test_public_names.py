@@ -26,7 +26,7 @@ CLASSES = {
     },
     "hooks.stream": {"StreamHook"},
     "notifications.chat": {"StreamChatNotifier"},
-    "operators.base": {"StreamOperator", "StreamSubmissionFailed"},
+    "operators.base": {"StreamBaseOperator", "StreamSubmissionFailed"},
     "operators.chat": {
         "StreamChannelBatchUpdateOperator",
         "StreamDeleteChannelsOperator",
@@ -38,7 +38,7 @@ CLASSES = {
         "StreamDeleteFeedsOperator",
         "StreamExportFeedUserDataOperator",
     },
-    "operators.imports": {"StreamImportOperator", "StreamImportV2Operator"},
+    "operators.data_import": {"StreamImportOperator", "StreamImportV2Operator"},
     "operators.moderation": {"StreamBulkImageModerationOperator", "StreamImportBlockListOperator"},
     "operators.operation": {"StreamOperationOperator"},
     "operators.users": {
@@ -48,10 +48,10 @@ CLASSES = {
         "StreamReactivateUsersOperator",
     },
     "operators.video": {"StreamDeleteCallOperator"},
-    "sensors.imports": {"StreamImportSensor"},
+    "sensors.data_import": {"StreamImportSensor"},
     "sensors.task": {"StreamTaskFailed", "StreamTaskSensor"},
     "transfers.export": {"StreamExportToObjectStorageOperator"},
-    "triggers.imports": {"StreamImportTrigger"},
+    "triggers.data_import": {"StreamImportTrigger"},
     "triggers.sensor": {"StreamSensorTrigger"},
     "triggers.task": {"StreamTaskTrigger"},
 }

@@ -29,13 +29,13 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
     StreamExportChannelsOperator,
 )
-from airflow_provider_streamtasks.operators.imports import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import StreamDeleteUsersOperator, StreamExportUsersOperator
 from airflow_provider_streamtasks.operators.video import StreamDeleteCallOperator
 from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.sensors.imports import StreamImportSensor
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
@@ -152,6 +152,6 @@ def errors(hook: StreamHook) -> None:
 
 def trigger() -> None:
     waiting = StreamTaskTrigger(
-        "stream_default", ["0000"], started_at=0.0, timeout=60.0, poll_interval=1.0, max_wait=30.0
+        "stream_default", ["0000"], started_at=0.0, timeout=60.0, poll_interval=1.0, max_poll_interval=30.0
     )
     assert_type(waiting.serialize(), tuple[str, dict[str, Any]])
