@@ -92,6 +92,11 @@ TASK_STATES = Private(
     "imports go on when their Airflow tasks are killed while they are deferred",
 )
 
+_ONLY_TIMEOUTS = (
+    "on workers, a request may take longer than its request_timeout: each wait for some bytes begins it anew"
+)
+NEW_CONNECTION = Private("urllib3.connection:HTTPConnection._new_conn", _ONLY_TIMEOUTS)
+RESPONSE_CLASS = Private("http.client:HTTPConnection.response_class", _ONLY_TIMEOUTS)
 DELETE_XCOM = Private(
     "airflow.sdk.execution_time.comms:DeleteXCom",
     "where there is no XCom to delete, the log of the triggerer has an error that is none",
@@ -102,6 +107,11 @@ WITHHELD = (
     "read the log of the Airflow task."
 )
 """Stands for a text in which there may be a secret."""
+
+
+def keeps_deadlines() -> bool:
+    """Tell whether a request over ``requests`` can be limited as a whole."""
+    return all(name.is_there for name in (NEW_CONNECTION, RESPONSE_CLASS))
 
 
 def gone_from_operators() -> str | None:

@@ -17,14 +17,18 @@ from fsspec.spec import AbstractBufferedFile
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks._compat import Private
 from airflow_provider_streamtasks.arguments import is_rendered
+from airflow_provider_streamtasks.exceptions import StreamTransportException
+from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
+from airflow_provider_streamtasks.protocol.rate_limits import get_rate_limits
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.sensors.without_workers import needs_worker_to_end
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.airflow_tasks import Run, TaskInstance, TaskStateStore
-from tests.conftest import Logs, StartTask
+from tests.conftest import Logs, SetConnection, StartTask
+from tests.servers import answering
 
 PRIVATE = [name for name in vars(_compat).values() if isinstance(name, Private)]
 OF_OPERATORS = [_compat.OPERATOR_IS_MADE, _compat.PRE_EXECUTE, _compat.POST_EXECUTE, _compat.TASK_OUTPUT]
@@ -163,6 +167,21 @@ def test_the_end_of_a_wait_is_a_point_in_time_with_a_zone_or_without() -> None:
     for ends in (datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 1)):
         trigger.timeout_after = ends
         assert _compat.trigger_timeout(trigger) == datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize("name", [_compat.NEW_CONNECTION, _compat.RESPONSE_CLASS], ids=named)
+def test_without_a_deadline_for_the_whole_a_request_may_always_have_arrived(
+    name: Private, gone: Gone, set_connection: SetConnection, logs: Logs
+) -> None:
+    gone(name)
+    with answering(b'{"server_side": {}}') as url:
+        set_connection(host=url)
+        assert StreamHook().get_rate_limits() == {}
+    assert name.otherwise in logs.text
+    # Nobody listens any more, but nothing here saw that not a byte was sent.
+    with pytest.raises(StreamTransportException, match="refused the connection") as caught:
+        StreamHook().get_conn().send(get_rate_limits())
+    assert caught.value.request_sent
 
 
 class Upload(AbstractBufferedFile):

@@ -22,6 +22,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
+from airflow_provider_streamtasks import _compat
+
 ARRIVED = 0.001
 """Seconds to take what has arrived already."""
 
@@ -45,7 +47,7 @@ class Deadline:
         self._connect_end = now + connect_seconds
         self._last_read = 0.0
         self.connecting = False
-        self.request_sent = False
+        self.request_sent = not _compat.keeps_deadlines()
         """Whether the other side may have got any of the request, all of which goes through ``send``."""
 
     def __enter__(self) -> None:
@@ -96,6 +98,8 @@ class DeadlineAdapter(HTTPAdapter):
 
 
 def _limit(manager: Any) -> Any:
+    if not _compat.keeps_deadlines():
+        return manager
     manager.pool_classes_by_scheme = {
         scheme: _limited(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
