@@ -83,7 +83,7 @@ class StreamHook(StreamClient):
         A submission is sent again only where Stream certainly did not take it: after a 429, and where no
         connection was made.
 
-        :param operation: a row of :mod:`~airflow_provider_streamtasks.protocol.operations`
+        :param operation: a row of :mod:`~airflow_provider_streamtasks.protocol.catalogue`
         :param items: what to work on, at most as many as the operation's cap
         :param again_if: decides after which errors the submission is sent again
         :param options: further fields of the request

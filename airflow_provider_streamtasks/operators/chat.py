@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     CHANNEL_BATCH_UPDATE,
     DELETE_CHANNELS,
     EXPORT_CHANNELS,

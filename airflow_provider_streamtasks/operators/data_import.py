@@ -15,12 +15,12 @@ from airflow_provider_streamtasks.arguments import check_flag, check_text, parse
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
+from airflow_provider_streamtasks.protocol.catalogue import CREATE_IMPORT, CREATE_IMPORT_V2
 from airflow_provider_streamtasks.protocol.data_import import (
     MAX_UPLOAD,
     cancel_import,
     create_import_url,
 )
-from airflow_provider_streamtasks.protocol.operations import CREATE_IMPORT, CREATE_IMPORT_V2
 from airflow_provider_streamtasks.protocol.tasks import signature
 from airflow_provider_streamtasks.waiting import ImportWaiter
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     DELETE_FEED,
     DELETE_FEED_USER_DATA,
     DELETE_FEEDS,

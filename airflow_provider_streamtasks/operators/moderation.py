@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.operations import BULK_IMAGE_MODERATION, IMPORT_BLOCK_LIST
+from airflow_provider_streamtasks.protocol.catalogue import BULK_IMAGE_MODERATION, IMPORT_BLOCK_LIST
 
 
 class StreamImportBlockListOperator(StreamBaseOperator):

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     DEACTIVATE_USERS,
     DELETE_USERS,
     EXPORT_USERS,

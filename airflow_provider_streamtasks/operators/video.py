@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
-from airflow_provider_streamtasks.protocol.operations import DELETE_CALL
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CALL
 
 
 class StreamDeleteCallOperator(StreamBaseOperator):

@@ -128,7 +128,7 @@ def until_it_listens(port: int) -> None:
 def export(url: str, **fate: Any) -> str:
     """Start an export that completes at once; return the id of the Stream task."""
     from airflow_provider_streamtasks.hooks.stream import StreamHook
-    from airflow_provider_streamtasks.protocol.operations import EXPORT_CHANNELS
+    from airflow_provider_streamtasks.protocol.catalogue import EXPORT_CHANNELS
 
     SandboxControl(url).fate(operation="ExportChannels", pending=0, running=0, times=1, **fate)
     hook = StreamHook()

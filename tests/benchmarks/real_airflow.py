@@ -180,7 +180,7 @@ def started(connection: str, count: int) -> list[str]:
     """Start Stream tasks that run until they are told to end; return their ids."""
     os.environ["AIRFLOW_CONN_STREAM_DEFAULT"] = connection
     from airflow_provider_streamtasks.hooks.stream import StreamHook
-    from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
+    from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 
     hook = StreamHook()
     ids = []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from getstream import AsyncStream
 
-from airflow_provider_streamtasks.protocol.operations import CATALOGUE, CREATE_IMPORT, CREATE_IMPORT_V2
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE, CREATE_IMPORT, CREATE_IMPORT_V2
 from airflow_provider_streamtasks.sandbox.api import StreamApi
 from airflow_provider_streamtasks.sandbox.fields import Field
 from airflow_provider_streamtasks.sandbox.operations import OPERATIONS

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.protocol.operations import CATALOGUE, CREATE_IMPORT, CREATE_IMPORT_V2
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE, CREATE_IMPORT, CREATE_IMPORT_V2
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from demo.scenarios import EVERY_OPERATION, SCENARIOS
 from tests.conftest import Logs

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.operations import DEACTIVATE_USERS, DELETE_CHANNELS
+from airflow_provider_streamtasks.protocol.catalogue import DEACTIVATE_USERS, DELETE_CHANNELS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import SetConnection
 

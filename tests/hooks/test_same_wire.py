@@ -16,7 +16,7 @@ import pytest
 from getstream import Stream, models
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     BULK_IMAGE_MODERATION,
     CATALOGUE,
     CHANNEL_BATCH_UPDATE,
@@ -32,8 +32,8 @@ from airflow_provider_streamtasks.protocol.operations import (
     EXPORT_USERS,
     IMPORT_BLOCK_LIST,
     REACTIVATE_USERS,
-    Operation,
 )
+from airflow_provider_streamtasks.protocol.operations import Operation
 
 KEY = "sandbox-key"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"

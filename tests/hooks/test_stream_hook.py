@@ -20,9 +20,9 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
-from airflow_provider_streamtasks.protocol.operations import CATALOGUE
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE
 from airflow_provider_streamtasks.provider_info import get_provider_info
 from tests.airflow_names import DagSerialization
 from tests.every_operator import ARGUMENTS, MODULES, OPERATORS, PACKAGE, make, name_of

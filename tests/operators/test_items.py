@@ -23,7 +23,7 @@ from airflow_provider_streamtasks.operators.chat import (
 )
 from airflow_provider_streamtasks.operators.items import ItemFile, item_source
 from airflow_provider_streamtasks.operators.users import StreamDeactivateUsersOperator
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS, EXPORT_CHANNELS
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_CHANNELS
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 
@@ -112,7 +112,7 @@ def test_a_set_has_one_order_in_all_processes() -> None:
     """A retry on another worker must cut the same batches."""
     code = (
         "from airflow_provider_streamtasks.operators.items import ItemFile\n"
-        "from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS\n"
+        "from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS\n"
         "cids = {f'messaging:{n}' for n in range(50)}\n"
         "print('ITEMS', *ItemFile(DELETE_CHANNELS.items, cids, {}))"
     )

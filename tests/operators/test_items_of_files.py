@@ -20,13 +20,13 @@ from airflow_provider_streamtasks.operators.chat import StreamExportChannelsOper
 from airflow_provider_streamtasks.operators.feeds import StreamDeleteFeedOperator
 from airflow_provider_streamtasks.operators.items import ItemFile
 from airflow_provider_streamtasks.operators.users import StreamDeactivateUsersOperator
-from airflow_provider_streamtasks.protocol.fields import Anything, Items
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     DEACTIVATE_USERS,
     EXPORT_CHANNELS,
     IMPORT_BLOCK_LIST,
-    Operation,
 )
+from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
-from airflow_provider_streamtasks.protocol.errors import is_ambiguous
-from airflow_provider_streamtasks.protocol.fields import Anything, Items
-from airflow_provider_streamtasks.protocol.operations import (
+from airflow_provider_streamtasks.protocol.catalogue import (
     BULK_IMAGE_MODERATION,
     CATALOGUE,
     CHANNEL_BATCH_UPDATE,
@@ -25,10 +23,10 @@ from airflow_provider_streamtasks.protocol.operations import (
     EXPORT_FEED_USER_DATA,
     EXPORT_USERS,
     IMPORT_BLOCK_LIST,
-    Operation,
-    Submission,
-    any_operation,
 )
+from airflow_provider_streamtasks.protocol.errors import is_ambiguous
+from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.operations import Operation, Submission, any_operation
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.wire import Request
 from tests import json_values

@@ -20,8 +20,8 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY
 from tests.conftest import Logs
 from tests.hooks.conftest import WaitFor

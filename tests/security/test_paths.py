@@ -11,7 +11,8 @@ import pytest
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol import data_import
-from airflow_provider_streamtasks.protocol.operations import CATALOGUE, Operation
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE
+from airflow_provider_streamtasks.protocol.operations import Operation
 from tests.hooks.conftest import WaitFor
 from tests.security.hostile import HostileServer, answer
 

@@ -16,8 +16,8 @@ from airflow.sdk._shared.secrets_masker import redact, reset_secrets_masker
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamException
 from airflow_provider_streamtasks.hooks.connection import read_connection
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests import json_values
 from tests.conftest import Logs, SetConnection

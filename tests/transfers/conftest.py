@@ -123,7 +123,7 @@ def store(run: StoringRun, tmp_path: Path) -> Store:
 def start_export(control: SandboxControl, connection: None) -> Callable[..., str]:
     """Starts an export of channels at the sandbox, which completes at once, and returns its id."""
     from airflow_provider_streamtasks.hooks.stream import StreamHook
-    from airflow_provider_streamtasks.protocol.operations import EXPORT_CHANNELS
+    from airflow_provider_streamtasks.protocol.catalogue import EXPORT_CHANNELS
 
     def start_export(**fate: Any) -> str:
         control.fate(**{"operation": "ExportChannels", "pending": 0, "running": 0, "times": 1, **fate})

@@ -33,7 +33,7 @@ from airflow_provider_streamtasks.operators.data_import import StreamImportOpera
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import StreamDeleteUsersOperator, StreamExportUsersOperator
 from airflow_provider_streamtasks.operators.video import StreamDeleteCallOperator
-from airflow_provider_streamtasks.protocol.operations import DELETE_CHANNELS
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
