@@ -24,7 +24,7 @@ from airflow_provider_streamtasks.notifications.context import (
     run_id,
     task_instance,
 )
-from airflow_provider_streamtasks.protocol.results import without_queries
+from airflow_provider_streamtasks.protocol.signatures import without_queries
 from airflow_provider_streamtasks.protocol.tasks import UNKNOWN
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from airflow_provider_streamtasks.protocol.data_import import (
     cancel_import,
     create_import_url,
 )
-from airflow_provider_streamtasks.protocol.tasks import signature
+from airflow_provider_streamtasks.protocol.signatures import signature
 from airflow_provider_streamtasks.waiting import ImportWaiter
 
 if TYPE_CHECKING:

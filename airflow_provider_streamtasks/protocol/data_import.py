@@ -16,7 +16,8 @@ from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import read_body
 from airflow_provider_streamtasks.protocol.people import without_people
-from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, without_signature
+from airflow_provider_streamtasks.protocol.signatures import without_queries, without_signature
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
 MAX_UPLOAD = 300 * 1024 * 1024
@@ -119,7 +120,7 @@ def in_short(report: Any) -> str:
 def _quote(fault: Any) -> str:
     if not isinstance(fault, str):
         fault = json.dumps(without_people(without_signature(fault))[0], ensure_ascii=False)
-    text = " ".join(results.without_queries(fault).split())
+    text = " ".join(without_queries(fault).split())
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 

@@ -12,7 +12,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, parse_rate_limit, parse_retry_after
-from airflow_provider_streamtasks.protocol.results import without_queries
+from airflow_provider_streamtasks.protocol.signatures import without_queries
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
 MAX_PAUSE = 15 * 60.0

@@ -25,6 +25,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_streamtasks.protocol.people import personal_fields, without_people
+from airflow_provider_streamtasks.protocol.signatures import without_queries
 
 GOOD = frozenset({"ok", "completed"})
 """Statuses of success. Stream docs: ``completed`` of Stream tasks, ``ok`` of items; its suites take both."""
@@ -50,7 +51,6 @@ _BATCH_FIELDS: dict[str, tuple[type, ...]] = {
     "finished_at": (str, int, float),
 }
 _ID = re.compile(r"[^\s:/]+:[^\s:/]+")
-_QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)\?([^\s\"'<>]+)", re.IGNORECASE)
 
 
 def own_status(result: Any) -> str:
@@ -127,16 +127,6 @@ def said(value: Any) -> str:
     if not value:
         return ""
     return without_queries(value if isinstance(value, str) else str(without_people(value)[0])).strip()
-
-
-def without_queries(text: str) -> str:
-    """Return a text with the query cut off each URL in it: it may be a signature."""
-    return _QUERY.sub(r"\1", text)
-
-
-def queries(text: str) -> list[str]:
-    """Return the query of each URL in a text."""
-    return [match[2] for match in _QUERY.finditer(text)]
 
 
 def _why_failed(verdict: Any) -> str | None:

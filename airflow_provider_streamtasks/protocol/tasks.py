@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
@@ -212,44 +211,6 @@ def parse_timestamp(value: object) -> float | None:
         return value / 1e9
     except OverflowError:
         return None
-
-
-def without_signature(result: Any) -> Any:
-    """
-    Return a result with the query string of every URL in it cut off.
-
-    The query holds the signature, and with it the right to download the file. What is left still names it.
-    """
-    if isinstance(result, str):
-        return result.partition("?")[0] if signature(result) else results.without_queries(result)
-    if isinstance(result, Mapping):
-        return {key: without_signature(value) for key, value in result.items()}
-    if isinstance(result, list):
-        return [without_signature(value) for value in result]
-    return result
-
-
-def signatures(result: Any) -> Iterable[str]:
-    """Yield the query string of every URL in a result."""
-    if isinstance(result, str):
-        query = signature(result)
-        yield from [query] if query else results.queries(result)
-    elif isinstance(result, Mapping):
-        for value in result.values():
-            yield from signatures(value)
-    elif isinstance(result, list):
-        for value in result:
-            yield from signatures(value)
-
-
-def signature(text: str) -> str:
-    """Return the query string of a URL; an empty string where ``text`` is no URL or has none."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        # Not a URL that can be read, so whatever follows the "?" is taken for a secret.
-        return text.partition("?")[2] if text.lower().startswith("http") else ""
-    return parts.query if parts.scheme in ("http", "https") else ""
 
 
 def _error(error: object) -> TaskError:

@@ -9,14 +9,7 @@ import pytest
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import tasks
 from airflow_provider_streamtasks.protocol.errors import is_passing
-from airflow_provider_streamtasks.protocol.tasks import (
-    StreamTask,
-    TaskError,
-    parse_timestamp,
-    read_task,
-    signatures,
-    without_signature,
-)
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, parse_timestamp, read_task
 from airflow_provider_streamtasks.protocol.wait import describe_failure, failure
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
@@ -256,41 +249,6 @@ def test_timestamps_are_nanoseconds_or_rfc_3339(value: Any, seconds: float | Non
     assert parse_timestamp(value) == (seconds if seconds is None else pytest.approx(seconds, abs=1e-6))
 
 
-@pytest.mark.parametrize(
-    ("result", "expected", "queries"),
-    [
-        (SIGNED, URL, ["Expires=1&Signature=abc%2Fdef"]),
-        ({"url": SIGNED, "other": 5}, {"url": URL, "other": 5}, ["Expires=1&Signature=abc%2Fdef"]),
-        ([{"a": [SIGNED]}], [{"a": [URL]}], ["Expires=1&Signature=abc%2Fdef"]),
-        ("HTTPS://x/y?z=1", "HTTPS://x/y", ["z=1"]),
-        ("http://[broken/y?z=1", "http://[broken/y", ["z=1"]),
-        ("https://x/y?", "https://x/y?", []),
-        ("https://x/y#a?b", "https://x/y#a?b", []),
-        (URL, URL, []),
-        ("why? because", "why? because", []),
-        (
-            f"see {SIGNED}, and {SIGNED}",
-            f"see {URL} and {URL}",
-            ["Expires=1&Signature=abc%2Fdef,", "Expires=1&Signature=abc%2Fdef"],
-        ),
-        ("mailto:a@b?subject=c", "mailto:a@b?subject=c", []),
-        ({"ok": True, "none": None, "number": 1.5}, {"ok": True, "none": None, "number": 1.5}, []),
-        (None, None, []),
-    ],
-)
-def test_the_signature_of_every_url_in_a_result_is_found_and_can_be_cut_off(
-    result: Any, expected: Any, queries: list[str]
-) -> None:
-    assert without_signature(result) == expected
-    assert list(signatures(result)) == queries
-
-
-def test_cutting_signatures_leaves_the_result_itself_alone() -> None:
-    result = {"url": SIGNED}
-    without_signature(result)
-    assert result == {"url": SIGNED}
-
-
 def test_the_request_for_a_stream_task_names_it_in_the_path() -> None:
     request = tasks.get_task("a/b?c")
     assert (request.operation, request.method, request.path) == ("GetTask", "GET", "/api/v2/tasks/a%2Fb%3Fc")
@@ -317,8 +275,3 @@ def test_whatever_a_timestamp_is_it_is_seconds_or_nothing(value: Any) -> None:
 @fuzz(json_values.times)
 def test_whatever_looks_like_rfc_3339_is_seconds_or_nothing(text: str) -> None:
     assert isinstance(parse_timestamp(text), float | None)
-
-
-@fuzz(json_values.anything | json_values.documents)
-def test_a_result_without_signatures_has_none(result: Any) -> None:
-    assert list(signatures(without_signature(result))) == []
