@@ -29,10 +29,11 @@ from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.delivery import deliver_at_once
+from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 

@@ -17,11 +17,11 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamTaskException
+from airflow_provider_streamtasks.protocol.failures import partial_failure
 from airflow_provider_streamtasks.protocol.people import is_verdict, without_people
 from airflow_provider_streamtasks.protocol.results import verdicts
 from airflow_provider_streamtasks.protocol.signatures import signatures, without_signature
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
-from airflow_provider_streamtasks.protocol.wait import partial_failure
 
 FAILED_ITEMS = "failed_items"
 """Key of the XCom of items that failed: item -> reason; or their number, where that would be too large."""

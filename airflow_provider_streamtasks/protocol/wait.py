@@ -7,17 +7,17 @@ and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import frexp, inf
 from zlib import crc32
 
-from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
-from airflow_provider_streamtasks.protocol import results
+from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
+from airflow_provider_streamtasks.protocol.failures import describe_failure, failure, in_words, timed_out
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
-from airflow_provider_streamtasks.protocol.tasks import UNKNOWN, StreamTask
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
 
 UNKNOWN_TASK_GRACE = 30.0
 """Seconds after a wait began in which an unknown Stream task is waited for: Stream reads its writes late."""
@@ -337,71 +337,3 @@ class Ended:
         if self.open_task_ids:
             raise timed_out(self.open_task_ids, self.timeout)
         return list(self.finished)
-
-
-def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> StreamTaskException:
-    """
-    Return the exception for Stream tasks that failed.
-
-    :param tasks: the failed ones, at least one
-    :param still_open: others of the same wait that were not finished when it ended
-    """
-    first, error = tasks[0], tasks[0].failure
-    lines = [describe_failure(task) for task in tasks]
-    if still_open:
-        lines.append(f"Not finished when the wait ended: {in_words(still_open)}")
-    return StreamTaskException(
-        "\n".join(lines),
-        task_id=first.task_id,
-        error_type=error.type,
-        description=error.description,
-        stack_trace=error.stack_trace,
-        version=error.version,
-        task_ids=[task.task_id for task in tasks],
-        failed_items={item: reason for task in tasks for item, reason in task.failed_items.items()},
-        created_at=first.created_at,
-    )
-
-
-def partial_failure(failed_items: Mapping[str, str], task_ids: Sequence[str]) -> StreamTaskException:
-    """
-    Return the exception for items that failed although Stream completed the work.
-
-    :param failed_items: item -> reason, at least one
-    :param task_ids: the Stream tasks that they belong to; none where Stream did the work at once
-    """
-    text = results.in_words(failed_items)
-    return StreamTaskException(
-        f"Stream completed {in_words(task_ids) if task_ids else 'the request'}, but {text}",
-        task_id=task_ids[0] if task_ids else "",
-        error_type="partial_failure",
-        description=text,
-        task_ids=task_ids,
-        failed_items=failed_items,
-    )
-
-
-def timed_out(task_ids: Sequence[str], seconds: float) -> StreamTaskTimeout:
-    """Return the exception for Stream tasks that were not finished after ``seconds``."""
-    return StreamTaskTimeout(
-        f"Stream did not finish {in_words(task_ids)} within {seconds:.10g} s. Stream goes on with "
-        f"{'it' if len(task_ids) == 1 else 'them'}: waiting ended, not the work.",
-        task_ids=task_ids,
-    )
-
-
-def describe_failure(task: StreamTask) -> str:
-    """Return one line on why the work of a Stream task failed."""
-    error = task.failure
-    known = [error.type] if error.type != UNKNOWN else []
-    said = ": ".join([*known, error.description or "Stream gives no reason"])
-    how = task.status if task.status not in results.GOOD else f"is {task.status}, but its work failed"
-    return f"Stream task {task.task_id} {how}: {said}"
-
-
-def in_words(task_ids: Sequence[str]) -> str:
-    """Name Stream tasks in a sentence: all of a few, the first ones of many."""
-    if len(task_ids) == 1:
-        return f"the Stream task {task_ids[0]}"
-    more = f" and {len(task_ids) - 10} more" if len(task_ids) > 10 else ""
-    return f"{len(task_ids)} Stream tasks: {', '.join(task_ids[:10])}{more}"

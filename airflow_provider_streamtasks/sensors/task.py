@@ -22,7 +22,8 @@ from airflow_provider_streamtasks.arguments import (
     parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
-from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms, in_words
+from airflow_provider_streamtasks.protocol.failures import in_words
+from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.sensors.without_workers import (
     OnlyIf,
     impossible_to_start,

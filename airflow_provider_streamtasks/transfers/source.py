@@ -19,9 +19,9 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.errors import is_passing
+from airflow_provider_streamtasks.protocol.failures import failure
 from airflow_provider_streamtasks.protocol.signatures import signature
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.protocol.wait import failure
 
 if TYPE_CHECKING:
     from airflow_provider_streamtasks.hooks.signed_urls import Download

@@ -15,15 +15,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_streamtasks import configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
-from airflow_provider_streamtasks.protocol.wait import (
-    ERRORS_ONLY_LIMIT,
-    Ended,
-    Outcome,
-    Wait,
-    WaitTerms,
-    in_words,
-)
+from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended, Outcome, Wait, WaitTerms
 
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""

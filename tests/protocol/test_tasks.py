@@ -9,8 +9,8 @@ import pytest
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import tasks
 from airflow_provider_streamtasks.protocol.errors import is_passing
+from airflow_provider_streamtasks.protocol.failures import describe_failure, failure
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, parse_timestamp, read_task
-from airflow_provider_streamtasks.protocol.wait import describe_failure, failure
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
 from tests.fuzzing import fuzz

@@ -17,6 +17,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
+from airflow_provider_streamtasks.protocol.failures import describe_failure
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, read_task
 from airflow_provider_streamtasks.protocol.wait import (
     ERRORS_ONLY_LIMIT,
@@ -24,9 +25,6 @@ from airflow_provider_streamtasks.protocol.wait import (
     Outcome,
     Wait,
     WaitTerms,
-    describe_failure,
-    partial_failure,
-    timed_out,
 )
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
@@ -513,14 +511,6 @@ def test_the_deadline_is_absolute() -> None:
     assert Wait(["a"], WaitTerms(timeout=60), START).deadline == START + 60
 
 
-def test_the_message_of_a_timeout_says_that_stream_goes_on() -> None:
-    assert str(timed_out(["a"], 60)) == (
-        "Stream did not finish the Stream task a within 60 s. Stream goes on with it: waiting ended, "
-        "not the work."
-    )
-    assert "goes on with them" in str(timed_out(["a", "b"], 60))
-
-
 # -- many Stream tasks -------------------------------------------------------------------------------------
 
 
@@ -702,33 +692,3 @@ def test_what_is_overdue_has_no_pause() -> None:
 
 
 # -- items inside ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("failed", "ids", "text"),
-    [
-        (
-            {"a:1": "gone"},
-            ["t"],
-            "Stream completed the Stream task t, but 1 item failed: a:1 (gone)",
-        ),
-        (
-            {"a:1": "gone", "a:2": "busy"},
-            [],
-            "Stream completed the request, but 2 items failed: a:1 (gone), a:2 (busy)",
-        ),
-    ],
-)
-def test_a_partial_failure_names_the_items(failed: dict[str, str], ids: list[str], text: str) -> None:
-    error = partial_failure(failed, ids)
-    assert str(error) == text
-    assert error.error_type == "partial_failure"
-    assert error.failed_items == failed
-
-
-def test_a_partial_failure_of_many_items_names_the_first_ten() -> None:
-    failed = {f"a:{number}": "gone" for number in range(25)}
-    error = partial_failure(failed, ["t"])
-    assert "a:9 (gone) and 15 more" in str(error)
-    assert "a:10" not in str(error)
-    assert len(error.failed_items) == 25
