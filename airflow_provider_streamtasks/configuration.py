@@ -35,6 +35,11 @@ def worker_end_seen() -> float:
     return float(noticed + conf.getfloat(SECTION, "scheduler_lag", fallback=10.0))
 
 
+def max_items() -> str:
+    """Return how many items an operator may send: a number, or ``unlimited``, as text."""
+    return str(conf.get(SECTION, "max_items", fallback="unlimited"))
+
+
 def max_result_size() -> int:
     """Return the bytes of a result above which its XCom is a summary."""
     return int(conf.getint(SECTION, "max_result_size", fallback=64 * 1024))

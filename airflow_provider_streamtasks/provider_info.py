@@ -140,6 +140,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "30",
                         "default": "10.0",
                     },
+                    "max_items": {
+                        "description": (
+                            "How many items an operator sends at most: of more than that it sends none, and "
+                            "fails. A number, or unlimited. An operator's own max_items beats it."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "10000",
+                        "default": "unlimited",
+                    },
                     "max_result_size": {
                         "description": (
                             "Bytes of a result above which its XCom is a summary, unless push_result=True "

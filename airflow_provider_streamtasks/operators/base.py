@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,20 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
 )
 from airflow_provider_streamtasks.operators.items import ItemFile, check_known_items
+from airflow_provider_streamtasks.operators.rails import refuse_too_many
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.delivery import deliver_at_once
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.operations import Operation
+from airflow_provider_streamtasks.protocol.rails import (
+    DryRun,
+    minimum_seconds,
+    parse_dry_run,
+    parse_max_items,
+    sample,
+)
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
@@ -41,6 +49,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 TASK_IDS_KEY = "task_ids"
+
+DRY_RUN_KEY = "dry_run"
+"""Key of the XCom that gets what a dry run found."""
 
 WAS_SUBMITTED = (
     "Stream goes on with what was submitted. Clearing this Airflow task would submit it again: let a "
@@ -75,12 +86,19 @@ class StreamBaseOperator(StreamTaskWaiter):
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
     :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
         a retry submits the rest, then fails and names the batch. ``"resubmit"``: it is submitted again.
+    :param max_items: how many items may be sent (templated); of more, none is, and the Airflow task fails
+        without a retry. ``"unlimited"`` allows any number (default: ``[streamtasks] max_items``, unlimited)
+    :param dry_run: check, count and log everything, send nothing (templated: ``True`` or ``False``, or text
+        that says so). What would be sent is the XCom ``dry_run``; ``return_value`` and ``task_ids`` are empty
+        lists, so that a sensor behind it has nothing to wait for. The attribute is ``is_dry_run``, because
+        Airflow's operators have a method ``dry_run``.
     :param ids_column: where a file holds the items: the column of a CSV file (``.csv``, ``.tsv``) or of a
         Parquet file (``.parquet``, needs the extra ``parquet``), or the key of JSON lines (``.jsonl``,
         ``.ndjson``, ``.json``; dots lead into nested objects). None, the default: one item per line.
     """
 
     stream_operation: Operation
+    template_fields: Sequence[str] = ("stream_conn_id", "max_items", "is_dry_run")
     result_key = "result"
 
     def __init__(
@@ -91,6 +109,8 @@ class StreamBaseOperator(StreamTaskWaiter):
         poll_interval: timedelta | float | None = None,
         wait_timeout: timedelta | float | None = None,
         on_ambiguous: str = "fail",
+        max_items: int | str | None = None,
+        dry_run: bool | str = False,
         ids_column: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -110,6 +130,8 @@ class StreamBaseOperator(StreamTaskWaiter):
         if on_ambiguous not in ("fail", "resubmit"):
             raise ValueError(f"on_ambiguous is {on_ambiguous!r}: 'fail' or 'resubmit' is needed")
         self.on_ambiguous = on_ambiguous
+        self.max_items = max_items
+        self.is_dry_run = dry_run
         self.ids_column = None if ids_column is None else check_text("ids_column", ids_column)
         self._stored: StoredLedger | None = None
 
@@ -126,9 +148,20 @@ class StreamBaseOperator(StreamTaskWaiter):
             raise ValueError(
                 f"ids_column is {self.ids_column!r}: it needs a file of items, and there is none"
             )
+        if is_rendered(self.is_dry_run):
+            parse_dry_run(self.is_dry_run)
+        if self.max_items is not None:
+            if not items:
+                raise ValueError(
+                    f"max_items is {self.max_items!r}: it needs a list of items, and there is none"
+                )
+            if is_rendered(self.max_items):
+                parse_max_items("max_items", self.max_items)
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
+        if parse_dry_run(self.is_dry_run):
+            return self._rehearse(context)
         stored = self._stored_ledger(context)
         try:
             result = self._submit(context, stored)
@@ -243,6 +276,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         options = operation.check(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
         with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
+            self._refuse_too_many(items)
             return Submitter(
                 self.hook,
                 operation,
@@ -252,6 +286,33 @@ class StreamBaseOperator(StreamTaskWaiter):
                 pause=lambda seconds: self._pause(context, seconds, may_leave=stored.kept),
                 log=self.log,
             ).submit(items)
+
+    def _rehearse(self, context: Context) -> list[str]:
+        """Do everything but sending, and return no ids."""
+        operation, ti = self.stream_operation, context["ti"]
+        options = operation.check(in_fixed_order(self._options()))
+        source = self._source() if operation.items else [options]
+        share = self.hook.get_conn().connection.rate_limit_share
+        with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
+            batches = -(-len(items) // operation.items.cap) if operation.items else 1
+            budget = self.hook.get_budget(operation.name) if operation.name else None
+            found = DryRun(
+                operation=operation.label,
+                items=len(items) if operation.items else None,
+                batches=batches,
+                minimum_seconds=minimum_seconds(budget, share, batches) if budget else None,
+                sample=sample(operation.items, items, len(items)) if operation.items else [],
+            )
+            self.log.info(found.describe())
+            if self.do_xcom_push:
+                ti.xcom_push(DRY_RUN_KEY, asdict(found))
+                ti.xcom_push(TASK_IDS_KEY, [])
+            self._refuse_too_many(items)
+        return []
+
+    def _refuse_too_many(self, items: ItemFile) -> None:
+        if spec := self.stream_operation.items:
+            refuse_too_many(len(items), self.max_items, spec.name)
 
     def _pause(self, context: Context, seconds: float, *, may_leave: bool) -> None:
         # Whoever comes back sooner risks the Airflow task.

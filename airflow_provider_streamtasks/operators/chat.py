@@ -34,7 +34,7 @@ class StreamDeleteChannelsOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_CHANNELS
-    template_fields: Sequence[str] = (*DELETE_CHANNELS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_CHANNELS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -73,7 +73,7 @@ class StreamExportChannelsOperator(StreamBaseOperator):
     """
 
     stream_operation = EXPORT_CHANNELS
-    template_fields: Sequence[str] = (*EXPORT_CHANNELS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*EXPORT_CHANNELS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
     def __init__(
@@ -122,7 +122,7 @@ class StreamChannelBatchUpdateOperator(StreamBaseOperator):
     """
 
     stream_operation = CHANNEL_BATCH_UPDATE
-    template_fields: Sequence[str] = (*CHANNEL_BATCH_UPDATE.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*CHANNEL_BATCH_UPDATE.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
     def __init__(

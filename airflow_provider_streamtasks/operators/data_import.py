@@ -42,7 +42,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
     """
 
     stream_operation = CREATE_IMPORT
-    template_fields: Sequence[str] = ("file", "mode", "merge_custom", "stream_conn_id")
+    template_fields: Sequence[str] = ("file", "mode", "merge_custom", *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
     def __init__(
@@ -72,17 +72,28 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         self.path = path
         return super()._submit(context, stored)
 
-    def _upload(self) -> str:
-        from airflow_provider_streamtasks.hooks.signed_urls import upload
+    def _rehearse(self, context: Context) -> list[str]:
+        self._checked_file()
+        return super()._rehearse(context)
+
+    def _checked_file(self) -> tuple[ObjectStoragePath, int]:
+        """Return the file and its bytes."""
         from airflow_provider_streamtasks.transfers.answers import os_errors
         from airflow_provider_streamtasks.transfers.destination import quiet, storage_path
-        from airflow_provider_streamtasks.transfers.storages import read_options
 
         file = storage_path("file", self.file)
         with quiet(file), os_errors(file, "read"):
             size = file.stat().st_size
         if not 0 < size <= MAX_UPLOAD:
             raise ValueError(f"file is {file} with {size} bytes: 1 to {MAX_UPLOAD} bytes are needed")
+        return file, size
+
+    def _upload(self) -> str:
+        from airflow_provider_streamtasks.hooks.signed_urls import upload
+        from airflow_provider_streamtasks.transfers.destination import quiet
+        from airflow_provider_streamtasks.transfers.storages import read_options
+
+        file, size = self._checked_file()
         place = self.hook.call(create_import_url(file.name))
         path, url = place.get("path"), place.get("upload_url")
         if not isinstance(path, str) or not isinstance(url, str):
@@ -112,7 +123,7 @@ class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
     """
 
     stream_operation = CREATE_IMPORT_V2
-    template_fields: Sequence[str] = (*CREATE_IMPORT_V2.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*CREATE_IMPORT_V2.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
     def __init__(

@@ -27,7 +27,7 @@ class StreamDeleteFeedOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_FEED
-    template_fields: Sequence[str] = (*DELETE_FEED.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_FEED.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -60,7 +60,7 @@ class StreamDeleteFeedsOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_FEEDS
-    template_fields: Sequence[str] = (*DELETE_FEEDS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_FEEDS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -87,7 +87,7 @@ class StreamDeleteFeedUserDataOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_FEED_USER_DATA
-    template_fields: Sequence[str] = (*DELETE_FEED_USER_DATA.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_FEED_USER_DATA.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -111,7 +111,7 @@ class StreamExportFeedUserDataOperator(StreamBaseOperator):
     """
 
     stream_operation = EXPORT_FEED_USER_DATA
-    template_fields: Sequence[str] = (*EXPORT_FEED_USER_DATA.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*EXPORT_FEED_USER_DATA.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
     def __init__(

@@ -21,7 +21,7 @@ class StreamImportBlockListOperator(StreamBaseOperator):
     """
 
     stream_operation = IMPORT_BLOCK_LIST
-    template_fields: Sequence[str] = (*IMPORT_BLOCK_LIST.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*IMPORT_BLOCK_LIST.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
     def __init__(
@@ -47,7 +47,7 @@ class StreamBulkImageModerationOperator(StreamBaseOperator):
     """
 
     stream_operation = BULK_IMAGE_MODERATION
-    template_fields: Sequence[str] = (*BULK_IMAGE_MODERATION.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*BULK_IMAGE_MODERATION.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
     def __init__(

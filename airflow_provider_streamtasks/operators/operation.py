@@ -42,7 +42,7 @@ class StreamOperationOperator(StreamBaseOperator):
         unless it has a ``result`` instead: then Stream was done at once.
     """
 
-    template_fields: Sequence[str] = ("path", "body", "query", "items", "stream_conn_id")
+    template_fields: Sequence[str] = ("path", "body", "query", "items", *StreamBaseOperator.template_fields)
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class StreamDeleteUsersOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_USERS
-    template_fields: Sequence[str] = (*DELETE_USERS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_USERS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -77,7 +77,7 @@ class StreamDeactivateUsersOperator(StreamBaseOperator):
     """
 
     stream_operation = DEACTIVATE_USERS
-    template_fields: Sequence[str] = (*DEACTIVATE_USERS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DEACTIVATE_USERS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(
@@ -109,7 +109,7 @@ class StreamReactivateUsersOperator(StreamBaseOperator):
     """
 
     stream_operation = REACTIVATE_USERS
-    template_fields: Sequence[str] = (*REACTIVATE_USERS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*REACTIVATE_USERS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
     def __init__(
@@ -140,7 +140,7 @@ class StreamExportUsersOperator(StreamBaseOperator):
     """
 
     stream_operation = EXPORT_USERS
-    template_fields: Sequence[str] = (*EXPORT_USERS.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*EXPORT_USERS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
     def __init__(

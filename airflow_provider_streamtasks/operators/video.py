@@ -23,7 +23,7 @@ class StreamDeleteCallOperator(StreamBaseOperator):
     """
 
     stream_operation = DELETE_CALL
-    template_fields: Sequence[str] = (*DELETE_CALL.arguments, "stream_conn_id")
+    template_fields: Sequence[str] = (*DELETE_CALL.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
     def __init__(

@@ -29,6 +29,19 @@ class RateLimit:
     remaining: int
     reset: float
 
+    @property
+    def used(self) -> int:
+        """Requests of this window that are gone, whoever sent them."""
+        return self.limit - self.remaining
+
+    def allowed(self, share: float) -> int:
+        """
+        Return the requests of a window that we may use.
+
+        :param share: the part of the budget, from 0 to 1; one request at least
+        """
+        return max(1, int(self.limit * share + 1e-9))
+
     def pause(self, share: float, age: float = 0.0) -> float:
         """
         Return the seconds to stay away, so that no more than our share of the window is used.
@@ -38,8 +51,7 @@ class RateLimit:
         :param share: the part of the budget that we may use, from 0 to 1; one request at least
         :param age: seconds since Stream said so
         """
-        used = self.limit - self.remaining
-        if used < max(1, int(self.limit * share + 1e-9)):
+        if self.used < self.allowed(share):
             return 0.0
         # A window that seems to end later was read from a clock that cannot be trusted.
         return min(max(0.0, self.reset - age), WINDOW)

@@ -55,7 +55,8 @@ def test_every_argument_is_kept_under_its_name_and_is_a_template(operator: type[
         assert getattr(made, name) == ARGUMENTS[operator].get(name, made._options().get(name))
         assert name in operator.template_fields
     assert "stream_conn_id" in operator.template_fields
-    assert set(operator.template_fields) == {*operator.stream_operation.arguments, "stream_conn_id"}
+    shared = {"stream_conn_id", "max_items", "is_dry_run"}
+    assert set(operator.template_fields) == {*operator.stream_operation.arguments, *shared}
 
 
 @EVERY
