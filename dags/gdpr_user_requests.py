@@ -9,6 +9,8 @@ Nothing is deleted before the export is stored. Nothing that is stored is ever r
 there is nothing to export any more. So if something fails, clear what failed and what comes after it; a whole
 run that is started over when the user is gone and the record is written does nothing.
 
+A run with ``dry_run`` exports and stores, and deletes nobody.
+
 Change what is deleted with the user in ``delete_user``.
 """
 
@@ -45,6 +47,7 @@ with DAG(
     params={
         "user_id": Param(type="string", pattern=r"^[\w@-]+$", title="User"),
         "reference": Param("", type="string", title="Your reference of the request"),
+        "dry_run": Param(False, type="boolean", title="Dry run: delete nobody"),
     },
     default_args={
         "retries": 2,
@@ -79,6 +82,8 @@ with DAG(
     delete_user = StreamDeleteUsersOperator(
         task_id="delete_user",
         user_ids=[USER_ID],
+        max_items=1,
+        dry_run="{{ params.dry_run }}",
         user="hard",
         messages="hard",
         conversations="hard",
@@ -91,14 +96,16 @@ with DAG(
     )
 
     @task.sensor(poke_interval=30, timeout=3600, mode="reschedule")
-    def verify(user_id: str) -> PokeReturnValue:
+    def verify(user_id: str, params: Any = None) -> PokeReturnValue:
+        if params["dry_run"]:
+            raise AirflowSkipException("It was a dry run: nobody was deleted")
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return PokeReturnValue(not is_known(user_id), xcom_value=now)
 
     @task
     def write_record(record: str, export: Any, deletion: Any, verified_at: Any, **context: Any) -> str:
         said = {
-            **context["params"],
+            **{name: context["params"][name] for name in ("user_id", "reference")},
             "requested_at": context["dag_run"].run_after.isoformat(),
             "requested_by": context["dag_run"].triggering_user_name,
             "export": export,

@@ -60,6 +60,7 @@ def test_every_file_of_the_folder_is_a_dag_that_is_tested_here(dags: dict[str, A
         "delete_channels_and_wait",
         "delete_channels_with_alert",
         "delete_channels_with_deadline",
+        "delete_users_after_approval",
         "export_channels_to_storage",
         "failed_operations",
         "failure_alerts",
@@ -285,8 +286,30 @@ class TestRetention:
     ) -> None:
         run = dags["retention_cleanup"].test(run_conf={"at_most": 1})
 
-        assert states(run) == {"find_channels": "failed", "delete_channels": "upstream_failed"}
+        assert states(run) == {"find_channels": "success", "delete_channels": "failed"}
         assert control.journal("DeleteChannels") == []
+
+    def test_a_mistake_of_the_filter_deletes_nothing_by_default(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        long_ago = datetime.now(timezone.utc) - 700 * DAY
+        for number in range(1100):
+            add_channel(control, f"messaging:kept-{number}", long_ago, long_ago)
+
+        run = dags["retention_cleanup"].test()
+
+        assert states(run) == {"find_channels": "success", "delete_channels": "failed"}
+        assert control.journal("DeleteChannels") == []
+
+    def test_a_dry_run_counts_and_deletes_nothing(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        run = dags["retention_cleanup"].test(run_conf={"dry_run": True})
+
+        assert set(states(run).values()) == {"success"}
+        assert control.journal("DeleteChannels") == []
+        found = result(run, "delete_channels", "dry_run")
+        assert (found["items"], sorted(found["sample"])) == (2, ["messaging:a", "messaging:b"])
 
     def test_a_second_run_finds_nothing_and_is_skipped(
         self, dags: dict[str, Any], control: SandboxControl
@@ -352,6 +375,20 @@ class TestGdpr:
             "files": True,
         }
 
+    def test_a_dry_run_stores_the_export_and_deletes_nobody(
+        self, dags: dict[str, Any], control: SandboxControl, folder: Path
+    ) -> None:
+        run = dags["gdpr_user_requests"].test(run_conf={"user_id": "erasmus", "dry_run": True})
+
+        assert states(run)["delete_user"] == "success"
+        assert (states(run)["verify"], states(run)["write_record"]) == ("skipped", "skipped")
+        assert control.journal("DeleteUsers") == []
+        assert result(run, "delete_user", "dry_run")["sample"] == ["erasmus"]
+        assert len(list(folder.glob("*/*.jsonl"))) == 1
+
+    def test_it_deletes_one_user_whatever_becomes_of_the_list(self, dags: dict[str, Any]) -> None:
+        assert dags["gdpr_user_requests"].get_task("delete_user").max_items == 1
+
     def test_a_user_whom_nobody_knows_is_a_failure(
         self, dags: dict[str, Any], control: SandboxControl, folder: Path
     ) -> None:
@@ -359,6 +396,42 @@ class TestGdpr:
 
         assert states(run)["find_user"] == "failed"
         assert control.tasks() == []
+
+
+class TestApproval:
+    @pytest.fixture(autouse=True)
+    def users(self, control: SandboxControl, connection: None) -> None:
+        control.fate(operation="DeleteUsers", pending=0, running=0)
+        control.add_user("airflow")
+
+    def test_what_was_counted_is_deleted(self, dags: dict[str, Any], control: SandboxControl) -> None:
+        for name in ("ann", "joe"):
+            control.add_user(name, role="guest")
+
+        # Whoever approves is a person: the tests in tests/system ask a real Airflow.
+        run = dags["delete_users_after_approval"].test(mark_success_pattern="approve")
+
+        assert set(states(run).values()) == {"success"}
+        assert result(run, "count_users", "dry_run")["sample"] == ["ann", "joe"]
+        (call,) = control.journal("DeleteUsers")
+        assert sorted(call["items"]) == ["ann", "joe"]
+
+    def test_a_mistake_of_the_filter_deletes_nobody_by_default(
+        self, dags: dict[str, Any], control: SandboxControl
+    ) -> None:
+        for number in range(1100):
+            control.add_user(f"user-{number}", role="guest")
+
+        run = dags["delete_users_after_approval"].test(mark_success_pattern="approve")
+
+        assert states(run)["count_users"] == "failed"
+        assert states(run)["delete_users"] == "upstream_failed"
+        assert control.journal("DeleteUsers") == []
+
+    def test_nobody_is_deleted_without_an_answer(self, dags: dict[str, Any]) -> None:
+        dag = dags["delete_users_after_approval"]
+        assert dag.get_task("delete_users").upstream_task_ids == {"approve", "find_users"}
+        assert dag.get_task("approve").defaults == ["Reject"]
 
 
 class TestShape:

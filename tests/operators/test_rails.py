@@ -345,5 +345,6 @@ class TestDryRun:
                 task_id="delete", user="hard", dry_run="{{ params.dry_run }}", max_items=3
             ).expand(user_ids=[["joe"], ["ann"]])
         made = mapped.unmap({"user_ids": ["joe"]})
+        assert isinstance(made, StreamDeleteUsersOperator)
         made.render_template_fields(Context(params={"dry_run": True}))
         assert (made.is_dry_run, made.max_items) == ("True", 3)
