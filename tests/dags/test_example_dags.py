@@ -289,17 +289,10 @@ class TestRetention:
         assert states(run) == {"find_channels": "success", "delete_channels": "failed"}
         assert control.journal("DeleteChannels") == []
 
-    def test_a_mistake_of_the_filter_deletes_nothing_by_default(
-        self, dags: dict[str, Any], control: SandboxControl
-    ) -> None:
-        long_ago = datetime.now(timezone.utc) - 700 * DAY
-        for number in range(1100):
-            add_channel(control, f"messaging:kept-{number}", long_ago, long_ago)
-
-        run = dags["retention_cleanup"].test()
-
-        assert states(run) == {"find_channels": "success", "delete_channels": "failed"}
-        assert control.journal("DeleteChannels") == []
+    def test_the_limit_is_there_by_default(self, dags: dict[str, Any]) -> None:
+        dag = dags["retention_cleanup"]
+        assert dag.params["at_most"] == 1000
+        assert dag.get_task("delete_channels").max_items == "{{ params.at_most }}"
 
     def test_a_dry_run_counts_and_deletes_nothing(
         self, dags: dict[str, Any], control: SandboxControl
