@@ -56,6 +56,7 @@ system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
 	$(PY) -m pytest -m system
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
 	$(PY) -m pytest -m more
 
 bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)

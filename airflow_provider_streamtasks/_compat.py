@@ -279,6 +279,11 @@ def loses_queues() -> bool:
     return bool(conf.getboolean("triggerer", "queues_enabled", fallback=False))
 
 
+def triggers_have_no_team() -> bool:
+    """Tell whether triggers find only connections that belong to no team: with several teams (3.3.2)."""
+    return bool(conf.getboolean("core", "multi_team", fallback=False))
+
+
 def form_fields(described: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return fields of a connection's form as Airflow before 3.2 takes them from the hook.

@@ -176,7 +176,13 @@ class StreamClient(BaseHook):
         try:
             return read_connection(await self.aget_connection(self.stream_conn_id))
         except AirflowNotFoundException:
-            raise missing_connection(self.stream_conn_id) from None
+            missing = missing_connection(self.stream_conn_id)
+            if _compat.triggers_have_no_team():
+                missing.hint += (
+                    " A triggerer finds only connections that belong to no team: define it without one, too, "
+                    "or wait with deferrable=False."
+                )
+            raise missing from None
 
     def _connect(self, connection: StreamConnection) -> RequestsTransport:
         from airflow_provider_streamtasks.hooks.requests_transport import RequestsTransport

@@ -12,6 +12,7 @@ from airflow_provider_streamtasks.hooks.connection import (
     missing_connection,
     read_connection,
 )
+from airflow_provider_streamtasks.hooks.stream import StreamHook
 
 
 def read(extra: dict[str, Any] | None = None, **others: Any) -> StreamConnection:
@@ -213,6 +214,17 @@ def test_a_variable_that_airflow_cannot_read_is_not_called_missing(
     assert problem in told
     assert "It must be JSON, or a URI, as Airflow writes them." in told
     assert "s3cret" not in told
+
+
+async def test_a_trigger_that_finds_no_connection_of_its_team_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    with pytest.raises(StreamConfigurationError, match="finds only connections that belong to no team"):
+        await StreamHook("of_a_team").aget_conn()
+    with pytest.raises(StreamConfigurationError) as caught:
+        StreamHook("of_a_team").get_conn()
+    assert "team:" not in str(caught.value)
 
 
 def test_a_connection_that_is_not_there_may_be_one_that_airflow_cannot_read() -> None:
