@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE
 from airflow_provider_streamtasks.protocol.fields import Anything, Channel, Items, Text
-from airflow_provider_streamtasks.protocol.operations import CATALOGUE
 from airflow_provider_streamtasks.protocol.rails import (
     DryRun,
     minimum_seconds,
