@@ -11,7 +11,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 from airflow.sdk.definitions.asset import Asset, AssetRef
 
@@ -78,6 +78,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     :raises StreamException: if an export is not finished, or is none that leaves a file; if Stream or its
         storage host does not answer as needed
     :raises ValueError: if the destination cannot be used, or Airflow has no such connection
+    :raises AirflowSkipException: if there is no export to store (an empty list), and there are ``outlets``
     :raises AirflowFailException: if another file is in the place, and ``overwrite`` is ``"error"``
     :raises OSError: if the storage does not take a file, or does not tell whether one is there
     """
@@ -140,6 +141,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         files = [each.to_dict() for each in stored]
         if self.do_xcom_push:
             context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
+        if self.outlets and not files:
+            # Success would start whatever waits for the assets.
+            raise AirflowSkipException("There is no export to store, so the assets are as they were")
         self._tell_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath
 from airflow.sdk.io.store import attach
 from fsspec.implementations.memory import MemoryFileSystem
@@ -88,6 +88,11 @@ def test_no_file(store: Store, run: StoringRun, connection: None, tmp_path: Path
     assert store([]) == []
     assert run.xcoms == {"return_value": [], "paths": []}
     assert files(tmp_path / "exports") == {}
+
+
+def test_no_export_updates_no_asset(store: Store, connection: None) -> None:
+    with pytest.raises(AirflowSkipException, match="no export to store"):
+        store([], outlets=[Asset("exports")])
 
 
 def test_gzip_is_the_same_every_time(export: Export, store: Store, tmp_path: Path) -> None:
