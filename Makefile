@@ -61,7 +61,7 @@ system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have,
 
 bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)
 	$(PY) -m tests.benchmarks
-	$(PY) docs/waiting.py
+	$(PY) -m tests.benchmarks.tables
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.export
 

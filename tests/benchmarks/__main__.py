@@ -1,6 +1,6 @@
 """``make bench``: what waiting costs, as ratios of ways that run side by side, interleaved.
 
-Writes ``docs/benchmarks.json``, from which ``docs/waiting.py`` makes the tables of the documentation.
+Writes ``docs/generated/benchmarks.json``, from which ``tests.benchmarks.tables`` makes the tables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.protocol.simulation import SHARE, Server, least_delay, mixture_in_min
 from tests.servers import self_signed
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "docs" / "benchmarks.json"
+RESULTS = ROOT / "docs" / "generated" / "benchmarks.json"
 REFERENCE = "shared_session"
 SECTIONS = ["few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
 WITH_SDK = ["shared_poller", REFERENCE, "official_sdk"]

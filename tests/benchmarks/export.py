@@ -3,8 +3,8 @@
 A file of 2 GiB goes from a storage host to a disk and to moto's S3 server, over HTTP, in turns: by the
 operator, by ``curl``, and, to S3, by ``curl`` into boto3; to the disk also from a host that sends at most 2.5
 Gbit/s. Whoever writes to the disk finds pages at hand, since a file of that size was removed right before.
-Writes ``docs/benchmarks_export.json``, and from it the table of the documentation,
-``docs/transfers_cost.inc``.
+Writes ``docs/generated/benchmarks_export.json``, and from it the table of the documentation,
+``docs/generated/transfers_cost.inc``.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from airflow_provider_streamtasks.sandbox.content import Part
 from tests.benchmarks.one_transfer import have_pages_at_hand
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "docs" / "benchmarks_export.json"
-TABLE = ROOT / "docs" / "transfers_cost.inc"
+RESULTS = ROOT / "docs" / "generated" / "benchmarks_export.json"
+TABLE = ROOT / "docs" / "generated" / "transfers_cost.inc"
 WORDS = {
     "curl": "``curl`` to the disk",
     "curl_into_boto3": "``curl`` into boto3",

@@ -8,8 +8,8 @@ provider, every 5 s. That one knows nothing of Stream's status: it ends with the
 All sensors wait; then Stream completes everything at once. Counted are the CPU seconds of all processes of
 Airflow, from the trigger of the DAG run to its end, and the seconds from Stream's completion to the end of
 the Airflow tasks. Each round has an Airflow of its own, which has run one sensor with workers and one without
-before; the order of the ways alternates. Writes ``docs/benchmarks_airflow.json`` and
-``docs/waiting_airflow.inc``.
+before; the order of the ways alternates. Writes ``docs/generated/benchmarks_airflow.json`` and
+``docs/generated/waiting_airflow.inc``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from local_stack.airflow import COMPONENTS, LocalAirflow
 from local_stack.sandbox import LocalSandbox, local_sandbox
 
 HERE = Path(__file__).parent
-DOCS = HERE.parents[1] / "docs"
+DOCS = HERE.parents[1] / "docs" / "generated"
 WAYS = {
     "with_workers": "this provider, with workers",
     "http_sensor": "``HttpSensor``",

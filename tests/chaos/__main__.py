@@ -15,7 +15,7 @@ from tests.chaos.plan import FULL, SHORT
 from tests.chaos.report import write
 from tests.chaos.storm import Storm
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "generated"
 
 
 def main() -> int:

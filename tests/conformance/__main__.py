@@ -13,13 +13,13 @@ from tests.conformance.javascript_calls import JAVASCRIPT, PACKAGES
 def pages() -> dict[Path, str]:
     """The files that are printed from the tables, with what they must hold."""
     return {
-        Path("docs/conformance_calls.inc"): _table(
+        Path("docs/generated/conformance_calls.inc"): _table(
             (28, 44, 28), ("Operation", "``getstream``", "``stream-chat``"), _calls()
         ),
-        Path("docs/conformance_javascript.inc"): _table(
+        Path("docs/generated/conformance_javascript.inc"): _table(
             (28, 40, 32), ("Operation", *(f"``{package}``" for package in PACKAGES.values())), _javascript()
         ),
-        Path("docs/conformance_suites.inc"): _table(
+        Path("docs/generated/conformance_suites.inc"): _table(
             (24, 30, 34, 12), ("Operation", "The answer", "The Stream task", "Here"), _assertions()
         )
         + "\nWho asserts it:\n\n"

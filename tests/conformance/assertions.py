@@ -1,8 +1,8 @@
 """The table: what Stream's own public test suites assert of asynchronous operations.
 
 Those suites run against Stream itself, so what they assert is what Stream does. Each row is a test against
-the sandbox and one through an operator and a sensor. ``docs/conformance_suites.inc`` is printed from it
-with ``python -m tests.conformance``.
+the sandbox and one through an operator and a sensor. ``python -m tests.conformance`` prints
+``docs/generated/conformance_suites.inc`` from it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table: each operation of Stream's that the provider uses, as the official SDKs call it.
 
-The tests of this folder are driven by it, and ``docs/conformance_calls.inc`` is printed from it with
-``python -m tests.conformance``.
+The tests of this folder are driven by it, and ``python -m tests.conformance`` prints
+``docs/generated/conformance_calls.inc`` from it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every call of Stream's JavaScript SDKs that starts, shows or steers asynchronous work.
 
 The rows of ``tests/conformance/calls.py`` say what each operation answers. The table is printed into
-``docs/conformance_javascript.inc`` with ``python -m tests.conformance``.
+``docs/generated/conformance_javascript.inc`` with ``python -m tests.conformance``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python docs/waiting.py``: make the picture and the tables of ``waiting.rst``."""
+"""``python -m tests.benchmarks.tables``: make the picture and the tables of ``docs/waiting.rst``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
 from airflow_provider_streamtasks.protocol.wait import WaitTerms
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parents[2] / "docs" / "generated"
 WIDTH, HEIGHT, MARGIN = 640, 300, 55
 DURATIONS = [2 * 10 ** (i / 20) for i in range(int(20 * log10(3600 * 6 / 2)) + 1)]
 TERMS = WaitTerms()
@@ -156,11 +156,11 @@ TABLES: dict[str, Callable[[Any], list[str]]] = {"hours": hours_table, "budget":
 
 def main() -> None:
     """Write the picture and one file for each table."""
-    draw(HERE / "waiting.svg")
-    measured = HERE / "benchmarks.json"
+    draw(DOCS / "waiting.svg")
+    measured = DOCS / "benchmarks.json"
     for name, results in json.loads(measured.read_text()).items() if measured.exists() else ():
         rows_of: Callable[[Any], list[str]] = TABLES.get(name, table)
-        (HERE / f"waiting_{name}.inc").write_text("\n".join(rows_of(results)) + "\n")
+        (DOCS / f"waiting_{name}.inc").write_text("\n".join(rows_of(results)) + "\n")
 
 
 if __name__ == "__main__":
