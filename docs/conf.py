@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import shutil
 import tempfile
+from typing import Any
 
 # Airflow leaves files in its home, even if it is only imported. They are not for the user's.
 _home = tempfile.mkdtemp(prefix="airflow-docs-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = _home
 
+from airflow.sdk import BaseOperator  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
+
 from airflow_provider_streamtasks import __version__  # noqa: E402
+from airflow_provider_streamtasks.operators.base import StreamBaseOperator  # noqa: E402
+from airflow_provider_streamtasks.operators.items import ItemsArgument  # noqa: E402
 
 project = "airflow-provider-streamtasks"
-author = "The authors of airflow-provider-streamtasks"
+author = "The airflow-provider-streamtasks contributors"
 project_copyright = author
 version = release = __version__
 
@@ -23,7 +30,40 @@ extensions = ["sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = f"Airflow provider for Stream's tasks {release}"
 html_show_sphinx = False
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"
+python_maximum_signature_line_length = 90
+
+PACKAGE = "airflow_provider_streamtasks"
+FIXED = {"StreamImportSensor": ("stream_task_id", "start_from_trigger", "end_from_trigger")}
+"""Arguments that a class gives to its base itself."""
+
+
+def show_all_arguments(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Name what an operator takes, the arguments that it shares included, instead of ``**kwargs``."""
+    if what != "class" or not issubclass(obj, BaseOperator):
+        return None
+    arguments: dict[str, str] = {}
+    for each in obj.__mro__:
+        if each.__module__.startswith(PACKAGE) and "__init__" in vars(each):
+            for argument in inspect.signature(each.__init__).parameters.values():
+                if argument.kind is argument.KEYWORD_ONLY and argument.name not in FIXED.get(obj.__name__, ()):
+                    default = "" if argument.default is argument.empty else f" = {argument.default!r}"
+                    arguments.setdefault(argument.name, f"{argument.name}: {argument.annotation}{default}")
+    text = ", ".join(["task_id: str", *arguments.values()]).replace("ItemsArgument", str(ItemsArgument))
+    return f"(*, {text})", ""
+
+
+def say_what_is_shared(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Lead from each operator to the arguments that it shares with all."""
+    if what == "class" and issubclass(obj, StreamBaseOperator) and obj is not StreamBaseOperator:
+        lines += ["The other arguments are those that :ref:`all operators share <shared-arguments>`.", ""]
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the above with Sphinx."""
+    app.connect("autodoc-process-signature", show_all_arguments)
+    app.connect("autodoc-process-docstring", say_what_is_shared)
