@@ -33,6 +33,7 @@ html_show_sphinx = False
 exclude_patterns = ["_build", "generated"]
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 90
 
 PACKAGE = "airflow_provider_streamtasks"
@@ -46,14 +47,14 @@ def show_all_arguments(
     """Name what an operator takes, the arguments that it shares included, instead of ``**kwargs``."""
     if what != "class" or not issubclass(obj, BaseOperator):
         return None
-    arguments: dict[str, str] = {}
+    arguments: dict[str, str] = dict.fromkeys(FIXED.get(obj.__name__, ()), "")
     for each in obj.__mro__:
         if each.__module__.startswith(PACKAGE) and "__init__" in vars(each):
             for argument in inspect.signature(each.__init__).parameters.values():
-                if argument.kind is argument.KEYWORD_ONLY and argument.name not in FIXED.get(obj.__name__, ()):
+                if argument.kind is argument.KEYWORD_ONLY:
                     default = "" if argument.default is argument.empty else f" = {argument.default!r}"
                     arguments.setdefault(argument.name, f"{argument.name}: {argument.annotation}{default}")
-    text = ", ".join(["task_id: str", *arguments.values()]).replace("ItemsArgument", str(ItemsArgument))
+    text = ", ".join(["task_id: str", *filter(None, arguments.values())]).replace("ItemsArgument", str(ItemsArgument))
     return f"(*, {text})", ""
 
 
