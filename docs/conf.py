@@ -54,8 +54,8 @@ def show_all_arguments(
                 if argument.kind is argument.KEYWORD_ONLY:
                     default = "" if argument.default is argument.empty else f" = {argument.default!r}"
                     arguments.setdefault(argument.name, f"{argument.name}: {argument.annotation}{default}")
-    text = ", ".join(["task_id: str", *filter(None, arguments.values())]).replace("ItemsArgument", str(ItemsArgument))
-    return f"(*, {text})", ""
+    text = ", ".join(["*", "task_id: str", *filter(None, arguments.values())])
+    return f"({text.replace('ItemsArgument', str(ItemsArgument))})", ""
 
 
 def say_what_is_shared(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
