@@ -2,18 +2,24 @@ PYTHON ?= python3
 VENV   ?= .venv
 PINS   ?= constraints.txt
 JOBS   ?= 3
+PIP    := pip==26.3
 PY     := $(VENV)/bin/python
+# A part of `make test` is printed when it has ended, where make can do that: version 4 and newer.
+SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# A real Airflow comes first, since its tests measure time.
+NICE   := $(if $(shell command -v nice),nice -n 10)
 
 # What the storages of tests/transfers take besides; empty leaves out those that need it.
 STORES  ?= stores
-AZURITE := azurite@3.37.0
 NODE   := $(and $(shell command -v node),$(shell command -v npm))
+AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0)
+UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores'
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
+.PHONY: help demo test waiting computing check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,14 +30,29 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 	  || { echo "Python 3.10 to 3.14 is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Installing Airflow and the provider into $(VENV) (a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) -e '.[$*$(if $(filter dev,$*),$(STORES:%=,%))]'
-	@$(if $(and $(filter dev,$*),$(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) $(AZURITE))
+	@# The pip that comes with Python needs minutes to find what a newer one finds in seconds. Modules are
+	@# compiled when they are first imported, which most never are.
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile $(PIP)
+	@$(if $(filter dev,$*),$(or $(AZURITE),true) & azurite=$$!;) \
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c $(PINS) \
+	  -e '.[$*$(if $(filter dev,$*),$(STORES:%=,%))]' $(if $(filter dev,$*),&& wait $$azurite)
 	@touch $@
 
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running, TIMEOUT=600 is for a slow machine)
 	@$(PY) -m demo $(if $(KEEP),--keep) $(if $(TIMEOUT),--timeout $(TIMEOUT))
 
-test: lint types unit conformance system storm docs  ## Everything that CI checks
+test: $(VENV)/.dev  ## Everything that CI checks: what waits for a real Airflow beside what computes
+	@$(MAKE) --no-print-directory -j 2 $(SYNC) waiting computing
+
+waiting:
+	@$(MAKE) --no-print-directory system
+	@$(MAKE) --no-print-directory storm
+
+computing:
+	@$(NICE) $(MAKE) --no-print-directory lint types unit conformance docs
+
+check: lint types  ## What a change needs before each commit, in three minutes: lint, types, and the tests nearest to it
+	@$(PY) -m tests.touched $(UNIT)
 
 lint: $(VENV)/.dev  ## Ruff, and which module may import which
 	$(VENV)/bin/ruff check .
@@ -42,7 +63,7 @@ types: $(VENV)/.dev  ## Mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.dev  ## All tests that need no running Airflow
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript and not stores'
+	$(PY) -m pytest --dist worksteal $(UNIT)
 
 conformance: $(VENV)/.dev $(if $(NODE),$(SDKS)/node_modules/.installed)  ## Stream's JavaScript SDKs against the sandbox, where Node is
 	@$(if $(NODE),$(PY) -m pytest tests/conformance/test_javascript.py,echo "Left out: Stream's JavaScript SDKs, for want of node and npm.")
@@ -53,7 +74,7 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
-	$(PY) -m pytest -m system
+	$(PY) -m pytest -n 3 --dist loadgroup -m system
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
@@ -95,8 +116,8 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -m 'not system and not more and not chaos and not javascript and not stores'
-	$(NEWEST)/bin/python -m pytest -m system
+	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
+	$(NEWEST)/bin/python -m pytest -n 3 --dist loadgroup -m system
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Literal, get_args
 
 import requests
 
+from local_stack.ports import free_port
 from local_stack.processes import ChildProcess, ended_as_by_ctrl_c, signals_held, stop_all
 from local_stack.rest import PATIENCE, AirflowRest
 
@@ -86,7 +86,7 @@ class LocalAirflow(AirflowRest):
         patience: float = PATIENCE,
         start_timeout: float = 120,
     ) -> None:
-        port = _free_port()
+        port = free_port()
         super().__init__(f"http://127.0.0.1:{port}", patience)
         self.dags_folder = Path(dags_folder).resolve()
         self.keep_home = keep_home or home is not None
@@ -285,9 +285,3 @@ def _settings(home: Path, dags_folder: Path, port: int) -> dict[str, str]:
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
         "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1,localhost"])),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import psycopg2
 
+from local_stack.ports import free_port
 from local_stack.processes import signals_held
 
 # The programs find their libraries by where they lie to each other, as in the wheel.
@@ -45,7 +45,7 @@ class Postgres:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.port = _free_port()
+        self.port = free_port()
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -170,9 +170,3 @@ def _installed() -> Path:
     assert spec
     assert spec.origin
     return Path(spec.origin).parents[1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,9 @@
-"""One real Airflow and one sandbox for all system tests."""
+"""
+One real Airflow and one sandbox for the system tests of a process.
+
+Tests spend most of their time waiting, so three processes share them by ``xdist_group``: ``waits`` and
+``exports`` have an Airflow each, and what is in ``own`` starts others, with settings of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from airflow_provider_streamtasks.sandbox import running_sandbox
 from local_stack.airflow import LocalAirflow
 from local_stack.mail import local_mail
 from local_stack.sandbox import local_sandbox
-from tests.system.real_stream import ALERTS, FATES, RealStream
+from tests.system.real_stream import ALERTS, FATES, START_TIMEOUT, RealStream
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -39,7 +44,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
     with (
         local_sandbox(folder / "sandbox.log", fates) as sandbox,
         running_sandbox() as skewed,
-        running_sandbox(window=30) as small,
+        running_sandbox(window=15) as small,
         local_mail() as mail,
     ):
         small.control.budget("DeleteChannels", limit=15)
@@ -59,7 +64,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
             "AIRFLOW_VAR_STREAM_EXPORTS": f"file://{folder}/stream",
             "AIRFLOW_VAR_STREAM_GDPR": f"file://{folder}/gdpr",
         }
-        with LocalAirflow(dags, env=env, home=folder / "airflow") as airflow:
+        with LocalAirflow(dags, env=env, home=folder / "airflow", start_timeout=START_TIMEOUT) as airflow:
             yield RealStream(airflow, sandbox, small.control, mail, folder)
 
 

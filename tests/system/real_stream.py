@@ -14,6 +14,9 @@ from local_stack.airflow import LocalAirflow
 from local_stack.mail import LocalMail
 from local_stack.sandbox import LocalSandbox
 
+START_TIMEOUT = 400.0
+"""Seconds for the start of an Airflow, beside which others start, and unit tests run."""
+
 ALERTS = "messaging:alerts"
 SIGNATURE = "Expires=1790000000&Signature=0123456789abcdef-signed-by-stream"
 
@@ -47,7 +50,7 @@ class RealStream:
     """
     A real Airflow whose default connection leads to a sandbox.
 
-    Its connection ``small_budget`` leads to another one, which takes 15 submissions in 30 seconds. Its
+    Its connection ``small_budget`` leads to another one, which takes 15 submissions in 15 seconds. Its
     connection ``smtp_default`` leads to a mail server.
 
     :param folder: where the DAGs that store something do so, in a folder of their own.

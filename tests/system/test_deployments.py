@@ -18,8 +18,9 @@ import requests
 from airflow_provider_streamtasks.sandbox import Sandbox, running_sandbox
 from local_stack.airflow import Component, LocalAirflow
 from local_stack.processes import ChildProcess, signals_held, stop_all
+from tests.system.real_stream import START_TIMEOUT
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own")]
 
 DAG_FILE = Path(__file__).parent / "dags" / "deployments.py"
 ALL: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -60,7 +61,13 @@ def deployed(folder: Path, components: tuple[Component, ...] = ALL, **settings: 
         sandbox.control.fate(operation="*", pending=0, running=0)
         fields = {"login": sandbox.api_key, "password": sandbox.api_secret, "host": sandbox.url}
         env = {"AIRFLOW_CONN_STREAM_DEFAULT": json.dumps({"conn_type": "stream", **fields}), **settings}
-        airflow = LocalAirflow(folder / "dags", env=env, home=folder / "airflow", components=components)
+        airflow = LocalAirflow(
+            folder / "dags",
+            env=env,
+            home=folder / "airflow",
+            components=components,
+            start_timeout=START_TIMEOUT,
+        )
         with airflow:
             yield Deployment(airflow, sandbox)
 

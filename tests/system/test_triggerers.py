@@ -18,9 +18,10 @@ from airflow_provider_streamtasks.spans import SPAN
 from local_stack.airflow import Component, LocalAirflow
 from tests.chaos.postgres import Postgres
 from tests.system.collector import Span, collecting
+from tests.system.real_stream import START_TIMEOUT
 from tests.system.two_triggerers import SETTINGS, Rig, Triggerer, until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own")]
 
 DAGS = Path(__file__).parent / "dags"
 DAG_ID = "triggerers"
@@ -69,7 +70,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             **collector.env,
         }
         airflow = LocalAirflow(folder / "dags", env=env, home=folder / "airflow", components=components)
-        airflow.start(timeout=400)
+        airflow.start(timeout=START_TIMEOUT)
         one, two = (Triggerer(airflow, database, name) for name in ("triggerer-1", "triggerer-2"))
         try:
             one.start()
