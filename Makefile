@@ -74,7 +74,7 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
-	$(PY) -m pytest -n 3 --dist loadgroup -m system
+	$(PY) -m pytest -n 3 --dist loadfile -m system
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
@@ -117,7 +117,7 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
 	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
-	$(NEWEST)/bin/python -m pytest -n 3 --dist loadgroup -m system
+	$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m system
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

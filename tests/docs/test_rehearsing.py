@@ -41,7 +41,6 @@ def test_the_table_has_every_kind_of_fault() -> None:
 
 
 @pytest.mark.system
-@pytest.mark.xdist_group("own")
 def test_the_commands_run_as_they_are_printed(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "dags", tmp_path / "dags")
     [start] = (index for index, block in enumerate(BLOCKS) if block.startswith("python -m"))

@@ -1,8 +1,7 @@
 """
 One real Airflow and one sandbox for the system tests of a process.
 
-Tests spend most of their time waiting, so three processes share them by ``xdist_group``: ``waits`` and
-``exports`` have an Airflow each, and what is in ``own`` starts others, with settings of their own.
+They spend most of their time waiting, so three processes share the modules, and each has its own Airflow.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.real_stream import RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.system
 
 DAG_ID = "branches"
 

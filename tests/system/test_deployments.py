@@ -20,7 +20,7 @@ from local_stack.airflow import Component, LocalAirflow
 from local_stack.processes import ChildProcess, signals_held, stop_all
 from tests.system.real_stream import START_TIMEOUT
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own")]
+pytestmark = pytest.mark.system
 
 DAG_FILE = Path(__file__).parent / "dags" / "deployments.py"
 ALL: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.system.real_stream import RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("exports")]
+pytestmark = pytest.mark.system
 
 DAG_ID, TASK_ID = "ten_thousand_channels", "delete"
 CHANNELS = {f"messaging:old-{number}" for number in range(10_000)}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.system.real_stream import ALERTS, RealStream, text_of
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.system
 
 PATIENCE = (
     900.0  # seconds; on a busy machine a worker may fail to start, and the DAGs' retries are minutes apart

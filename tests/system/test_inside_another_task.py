@@ -8,7 +8,7 @@ import pytest
 
 from tests.system.real_stream import RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("exports")]
+pytestmark = pytest.mark.system
 
 DAG_ID = "inside_another_task"
 OK = {"status": "ok"}

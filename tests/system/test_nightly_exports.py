@@ -20,7 +20,7 @@ import requests
 from tests.system.places import XCOMS, places_of
 from tests.system.real_stream import RealStream, text_of
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("exports")]
+pytestmark = pytest.mark.system
 
 EXPORT, REPORT = "nightly_channel_export", "nightly_channel_report"
 EXPORT_TASKS = ["find_channels", "export_channels", "wait_for_exports", "store_exports"]

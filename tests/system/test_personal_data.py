@@ -13,7 +13,7 @@ import pytest
 from tests.system.places import XCOMS, texts
 from tests.system.real_stream import RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("exports")]
+pytestmark = pytest.mark.system
 
 MEBIBYTE = 1024 * 1024
 PERSONAL = re.compile(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.real_stream import RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.system
 
 
 def wait_until_deferred(real: RealStream, dag_id: str, run_id: str, task_id: str) -> None:

@@ -21,7 +21,7 @@ from tests.system.collector import Span, collecting
 from tests.system.real_stream import START_TIMEOUT
 from tests.system.two_triggerers import SETTINGS, Rig, Triggerer, until
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("own")]
+pytestmark = pytest.mark.system
 
 DAGS = Path(__file__).parent / "dags"
 DAG_ID = "triggerers"

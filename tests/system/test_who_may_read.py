@@ -12,7 +12,7 @@ import pytest
 from tests.system.places import XCOMS, Reader, places_of, texts
 from tests.system.real_stream import SIGNATURE, RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.system
 
 TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 

@@ -11,7 +11,7 @@ from local_stack.rest import AirflowRestError
 from tests.system.places import XCOMS, places_of
 from tests.system.real_stream import SIGNATURE, RealStream
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.system
 
 OK = {"status": "ok"}
 AT_ONCE = (
