@@ -14,6 +14,8 @@ STORES  ?= stores
 NODE   := $(and $(shell command -v node),$(shell command -v npm))
 AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0)
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores'
+# Where they are: to collect all tests would take as long as some of them.
+SYSTEM := -m system tests/system tests/docs
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
@@ -74,11 +76,11 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
-	$(PY) -m pytest -n 3 --dist loadfile -m system
+	$(PY) -m pytest -n 3 --dist loadfile $(SYSTEM)
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
-	$(PY) -m pytest -m more
+	$(PY) -m pytest -m more tests/system/more
 
 bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)
 	$(PY) -m tests.benchmarks
@@ -93,7 +95,7 @@ chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with 
 	$(PY) -m tests.chaos --seeds 5 --write
 
 storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)
-	$(PY) -m pytest -m chaos
+	$(PY) -m pytest -m chaos tests/chaos
 
 fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (half an hour and more)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
@@ -117,7 +119,7 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
 	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
-	$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m system
+	$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile $(SYSTEM)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

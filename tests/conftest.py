@@ -55,6 +55,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+PLACES = {"system": ("system", "docs"), "more": ("system",), "chaos": ("chaos",)}
+"""Mark -> the folders in which the Makefile looks for its tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        for mark, folders in PLACES.items():
+            if item.get_closest_marker(mark) and folder not in folders:
+                raise pytest.UsageError(
+                    f"{item.nodeid} is marked {mark}: make looks for those in {folders} only"
+                )
+
+
 class Logs:
     """What was logged, to structlog (Airflow's ``self.log``) or to the standard library's loggers.
 
