@@ -20,6 +20,9 @@ SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
 
+# Modules are compiled once, when they are first imported, and not by every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test waiting computing check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
 
@@ -32,8 +35,8 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 	  || { echo "Python 3.10 to 3.14 is needed; choose one with: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Installing Airflow and the provider into $(VENV) (a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@# The pip that comes with Python needs minutes to find what a newer one finds in seconds. Modules are
-	@# compiled when they are first imported, which most never are.
+	@# The pip that comes with Python needs minutes to find what a newer one finds in seconds, and most modules
+	@# are never imported, so they need not be compiled.
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile $(PIP)
 	@$(if $(filter dev,$*),$(or $(AZURITE),true) & azurite=$$!;) \
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c $(PINS) \
