@@ -23,8 +23,6 @@ SETTINGS = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     # Seconds without a heartbeat after which a triggerer's waits move to another.
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
-    # A busy machine answers later than after the usual 5 seconds.
-    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
 
 
