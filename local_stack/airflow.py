@@ -167,12 +167,13 @@ class LocalAirflow(AirflowRest):
         if number == signal.SIGKILL:
             stop_all([process], grace=0)
 
-    def restart(self, component: Component, timeout: float = 60) -> None:
+    def restart(self, component: Component, timeout: float | None = None) -> None:
         """
         Start a component anew, stopping it first if it still runs, and return when it is healthy.
 
-        :param timeout: seconds.
+        :param timeout: seconds (default: ``start_timeout``).
         """
+        timeout = self.start_timeout if timeout is None else timeout
         stop_all([self._processes[component]], grace=_STOP_GRACE)
         since = datetime.now(timezone.utc)
         self._spawn(component, *_ARGUMENTS[component])

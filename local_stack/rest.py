@@ -132,7 +132,7 @@ class AirflowRest:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
         return str(self.call("GET", _run(dag_id, run_id))["state"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 600) -> str:
         """
         Wait until a run has ended, and return ``success`` or ``failed``.
 

@@ -17,7 +17,7 @@ from airflow_provider_streamtasks.sandbox import running_sandbox
 from local_stack.airflow import LocalAirflow
 from local_stack.mail import local_mail
 from local_stack.sandbox import local_sandbox
-from tests.system.real_stream import ALERTS, FATES, START_TIMEOUT, RealStream
+from tests.system.real_stream import ALERTS, FATES, PATIENCE, START_TIMEOUT, RealStream
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def runs(real: RealStream) -> dict[str, str]:
     """Run the ordinary DAGs side by side, and return DAG -> run id once all have ended."""
     runs = {dag_id: real.airflow.trigger(dag_id) for dag_id in ORDINARY}
     for dag_id, run_id in runs.items():
-        real.airflow.wait_for_run(dag_id, run_id, timeout=240)
+        real.airflow.wait_for_run(dag_id, run_id, timeout=PATIENCE)
     return runs
 
 

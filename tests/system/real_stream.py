@@ -17,6 +17,9 @@ from local_stack.sandbox import LocalSandbox
 START_TIMEOUT = 400.0
 """Seconds for the start of an Airflow, beside which others start, and unit tests run."""
 
+PATIENCE = 900.0
+"""Seconds for what happens anyway: a worker may fail to start, and retries are minutes apart."""
+
 ALERTS = "messaging:alerts"
 SIGNATURE = "Expires=1790000000&Signature=0123456789abcdef-signed-by-stream"
 

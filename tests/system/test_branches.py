@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.real_stream import RealStream
+from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
 
@@ -14,7 +14,7 @@ DAG_ID = "branches"
 @pytest.fixture(scope="module")
 def run_id(real: RealStream) -> str:
     run_id = real.airflow.trigger(DAG_ID)
-    real.airflow.wait_for_run(DAG_ID, run_id, timeout=240)
+    real.airflow.wait_for_run(DAG_ID, run_id, timeout=PATIENCE)
     return run_id
 
 

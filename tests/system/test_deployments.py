@@ -18,7 +18,7 @@ import requests
 from airflow_provider_streamtasks.sandbox import Sandbox, running_sandbox
 from local_stack.airflow import Component, LocalAirflow
 from local_stack.processes import ChildProcess, signals_held, stop_all
-from tests.system.real_stream import START_TIMEOUT
+from tests.system.real_stream import PATIENCE, START_TIMEOUT
 
 pytestmark = pytest.mark.system
 
@@ -49,7 +49,7 @@ class Deployment:
     def run(self, dag_id: str) -> str:
         """Do the same, wait for the run's end, and return its id."""
         run_id = self.begin(dag_id)
-        self.airflow.wait_for_run(dag_id, run_id, timeout=240)
+        self.airflow.wait_for_run(dag_id, run_id, timeout=PATIENCE)
         return run_id
 
 
@@ -92,7 +92,7 @@ class TestAsInstalled:
         self, deployment: Deployment
     ) -> None:
         run_id = deployment.begin("resumed")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while deployment.airflow.task_instance("resumed", run_id, "wait")["state"] != "deferred":
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.real_stream import ALERTS, RealStream, text_of
+from tests.system.real_stream import ALERTS, PATIENCE, RealStream, text_of
 
 pytestmark = pytest.mark.system
 
-PATIENCE = (
-    900.0  # seconds; on a busy machine a worker may fail to start, and the DAGs' retries are minutes apart
-)
 GDPR_TASKS = ["find_user", "export_user", "store_export", "delete_user", "verify", "write_record"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.real_stream import RealStream
+from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
 
@@ -17,7 +17,7 @@ OK = {"status": "ok"}
 @pytest.fixture(scope="module")
 def run_id(real: RealStream) -> str:
     run_id = real.airflow.trigger(DAG_ID)
-    real.airflow.wait_for_run(DAG_ID, run_id, timeout=240)
+    real.airflow.wait_for_run(DAG_ID, run_id, timeout=PATIENCE)
     return run_id
 
 

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.system.places import XCOMS, places_of
-from tests.system.real_stream import RealStream, text_of
+from tests.system.real_stream import PATIENCE, RealStream, text_of
 
 pytestmark = pytest.mark.system
 
@@ -28,9 +28,6 @@ DAY = timedelta(days=1)
 FIRST = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0) - 10 * DAY
 NIGHTS = [FIRST, FIRST + DAY, FIRST + 2 * DAY]
 UNLUCKY = "messaging:unlucky-night"
-PATIENCE = (
-    900.0  # seconds; on a busy machine a worker may fail to start, and the DAG's retries are minutes apart
-)
 
 Contents = dict[str, tuple[int, str]]
 

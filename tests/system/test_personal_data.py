@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.system.places import XCOMS, texts
-from tests.system.real_stream import RealStream
+from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
 
@@ -57,10 +57,10 @@ def left(real: RealStream) -> Left:
         real.small_budget.budget(operation, limit=None)
     before = size(real)
     runs = {"people": real.airflow.trigger("people")}
-    assert real.airflow.wait_for_run("people", runs["people"], timeout=500) == "success"
+    assert real.airflow.wait_for_run("people", runs["people"], timeout=PATIENCE) == "success"
     grown = size(real) - before
     runs["few_people"] = real.airflow.trigger("few_people")
-    assert real.airflow.wait_for_run("few_people", runs["few_people"], timeout=120) == "success"
+    assert real.airflow.wait_for_run("few_people", runs["few_people"], timeout=PATIENCE) == "success"
     return Left(runs, grown, list(personal(real)))
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_left_where_nothing_is_wanted(real: RealStream, left: Left) -
 def test_people_are_in_the_xcom_where_they_are_asked_for(real: RealStream, left: Left) -> None:
     """Without this, it would prove nothing that they were not found."""
     run_id = real.airflow.trigger("people_on_demand")
-    assert real.airflow.wait_for_run("people_on_demand", run_id, timeout=120) == "success"
+    assert real.airflow.wait_for_run("people_on_demand", run_id, timeout=PATIENCE) == "success"
     users = real.airflow.xcom("people_on_demand", run_id, "wait")["users"]
     assert [user["id"] for user in users] == ["joe", "ann"]
     assert all(PERSONAL.search(user["name"]) and PERSONAL.search(str(user["custom"])) for user in users)

@@ -7,20 +7,20 @@ import time
 
 import pytest
 
-from tests.system.real_stream import RealStream
+from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
 
 
 def wait_until_deferred(real: RealStream, dag_id: str, run_id: str, task_id: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (state := real.task(dag_id, run_id, task_id)["state"]) != "deferred":
         assert time.monotonic() < deadline, f"{task_id} is {state}, not deferred"
         time.sleep(0.3)
 
 
 def wait_until_called(real: RealStream, operation: str, about: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not any(about in call["path"] for call in real.sandbox.control.journal(operation)):
         assert time.monotonic() < deadline, f"nobody called {operation} about {about}"
         time.sleep(0.3)

@@ -18,7 +18,7 @@ from airflow_provider_streamtasks.spans import SPAN
 from local_stack.airflow import Component, LocalAirflow
 from tests.chaos.postgres import Postgres
 from tests.system.collector import Span, collecting
-from tests.system.real_stream import START_TIMEOUT
+from tests.system.real_stream import PATIENCE, START_TIMEOUT
 from tests.system.two_triggerers import SETTINGS, Rig, Triggerer, until
 
 pytestmark = pytest.mark.system
@@ -143,7 +143,7 @@ def killed(rig: Rig) -> Waits:
     rig.end([waits.import_id])
     first.start()
     second.start()
-    rig.airflow.wait_for_run(DAG_ID, waits.run_id, timeout=240)
+    rig.airflow.wait_for_run(DAG_ID, waits.run_id, timeout=PATIENCE)
     return waits
 
 
@@ -166,7 +166,7 @@ def stalled(rig: Rig, killed: Waits) -> Waits:
     until(lambda: victim.heartbeat() > last, "the one goes on")
     waits.end("late")
     rig.end([waits.import_id])
-    rig.airflow.wait_for_run(DAG_ID, waits.run_id, timeout=240)
+    rig.airflow.wait_for_run(DAG_ID, waits.run_id, timeout=PATIENCE)
     assert {name: waits.task(name)["end_date"] for name in ends} == ends, "it ended twice"
     return waits
 

@@ -9,7 +9,7 @@ import pytest
 
 from local_stack.rest import AirflowRestError
 from tests.system.places import XCOMS, places_of
-from tests.system.real_stream import SIGNATURE, RealStream
+from tests.system.real_stream import PATIENCE, SIGNATURE, RealStream
 
 pytestmark = pytest.mark.system
 
@@ -37,7 +37,7 @@ def runs(real: RealStream) -> dict[str, str]:
     """Run the DAGs side by side, and return DAG -> run id once all have ended."""
     runs = {dag_id: trigger(real, dag_id) for dag_id in AT_ONCE}
     for dag_id, run_id in runs.items():
-        real.airflow.wait_for_run(dag_id, run_id, timeout=300)
+        real.airflow.wait_for_run(dag_id, run_id, timeout=PATIENCE)
     return runs
 
 
@@ -204,7 +204,7 @@ class TestTriggererDies:
 
     def begin(self, real: RealStream, cid: str) -> str:
         run_id = real.airflow.trigger("ww_survives", conf={"cid": cid})
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while real.task("ww_survives", run_id, "wait")["state"] != "deferred":
             assert time.monotonic() < deadline
             time.sleep(0.3)

@@ -18,6 +18,7 @@ from local_stack.airflow import LocalAirflow
 from local_stack.processes import ChildProcess, signals_held, stop_all
 from tests.chaos.postgres import Postgres
 from tests.system.collector import Collector
+from tests.system.real_stream import PATIENCE
 
 SETTINGS = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
@@ -26,7 +27,7 @@ SETTINGS = {
 }
 
 
-def until(happened: Callable[[], Any], what: str, timeout: float = 240.0) -> Any:
+def until(happened: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
     """Wait until something true comes back, and return it."""
     deadline = time.monotonic() + timeout
     while not (result := happened()):
