@@ -83,7 +83,8 @@ class TestDeadline:
         log = real.airflow.logs(dag_id, run_id, "wait_for_deletion")
         assert "AirflowSensorTimeout: Stream did not finish the Stream task" in log
         assert "Stream goes on with it" in log
-        assert 10 <= real.lasted(dag_id, run_id, "wait_for_deletion") <= 30
+        # A minute is what sensors get that say nothing.
+        assert 10 <= real.lasted(dag_id, run_id, "wait_for_deletion") < 60
 
 
 class TestBrokenConnections:
