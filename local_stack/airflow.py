@@ -267,7 +267,8 @@ def _settings(home: Path, dags_folder: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__FERNET_KEY": "bG9jYWwtYWlyZmxvdy1mb3ItZGVtby1hbmQtdGVzdHM=",
         # Without this, workers call port 8080.
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        # Seconds until a component gives up, and dies, because another one writes. The default is 5.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": api,
