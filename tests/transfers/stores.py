@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from local_stack.ports import free_port
 from tests.transfers.proxy import Proxy, proxy_to
 
 BUCKET = "exports"
@@ -279,7 +280,7 @@ def azurite() -> str | None:
 
 @contextlib.contextmanager
 def azure(folder: Path) -> Iterator[Store]:
-    port = _free_port()
+    port = free_port()
     command = [str(azurite()), "--blobPort", str(port), "--location", str(folder), "--silent"]
     with _server([*command, "--skipApiVersionCheck", "--disableTelemetry"], port):
         endpoint = f"http://127.0.0.1:{port}"
@@ -312,7 +313,7 @@ def sshd() -> str | None:
 
 @contextlib.contextmanager
 def sftp(folder: Path) -> Iterator[Store]:
-    port = _free_port()
+    port = free_port()
     root, key, host_key = folder / "files", folder / "key", folder / "host_key"
     root.mkdir()
     for each in (key, host_key):
@@ -366,13 +367,6 @@ def short_pauses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ExponentialRetry, "get_backoff_time", lambda self, settings: 0.01)
     if name == "google":
         monkeypatch.setattr("gcsfs.retry.asyncio", SimpleNamespace(sleep=lambda seconds: asyncio.sleep(0)))
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
 
 
 @contextlib.contextmanager
