@@ -235,6 +235,15 @@ def drop_upload(file: Any) -> bool:
     return True
 
 
+def storage_conn_id(path: Any) -> str | None:
+    """Return the Airflow connection of an ``ObjectStoragePath``; ``None`` where it has none."""
+    if hasattr(type(path), "conn_id"):
+        found: str | None = path.conn_id
+    else:  # before Airflow 3.2
+        found = path.storage_options.get("conn_id")
+    return found
+
+
 def delete_xcom(key: str, **where: Any) -> None:
     """
     Delete an XCom, if there is one.

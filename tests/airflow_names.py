@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from airflow.sdk.api.datamodels._generated import DagRun
+
 try:
     from airflow.sdk.serde import deserialize as deserialize
     from airflow.sdk.serde import serialize as serialize
@@ -32,3 +34,6 @@ try:
     from airflow.sdk import CronDataIntervalTimetable as CronDataIntervalTimetable
 except ImportError:  # before Airflow 3.2
     from airflow.timetables.interval import CronDataIntervalTimetable  # noqa: F401
+
+NO_PARTITION: dict[str, None] = {"partition_key": None} if "partition_key" in DagRun.model_fields else {}
+"""What Airflow's description of a run must have, since 3.2."""

@@ -107,7 +107,7 @@ def missing_connection(conn_id: str) -> StreamConfigurationError:
         )
     problem = ""
     if value.lstrip().startswith("{"):
-        problem = f": {_no_json(value) or 'it is JSON, but not with the fields of a connection'}"
+        problem = f": {_no_connection(value)}"
     return StreamConfigurationError(
         f"Airflow cannot read the connection {conn_id!r} in the environment variable {name}{problem}",
         hint="It must be JSON, or a URI, as Airflow writes them.",
@@ -124,6 +124,17 @@ def _extra(connection: AirflowConnection) -> Mapping[str, Any]:
     if not isinstance(extra, Mapping):
         raise StreamConfigurationError("extra is not a JSON object")
     return extra
+
+
+def _no_connection(text: str) -> str:
+    """Return what keeps Airflow from reading a connection that is written as a JSON object."""
+    if problem := _no_json(text):
+        return problem
+    extra = json.loads(text).get("extra")
+    # Only Airflow 3.1 stumbles over it: later ones make an empty dictionary of it.
+    if isinstance(extra, str) and extra.strip() and (problem := _no_json(extra)):
+        return f"its extra cannot be read: {problem}"
+    return "it is JSON, but not with the fields of a connection"
 
 
 def _no_json(text: str) -> str:

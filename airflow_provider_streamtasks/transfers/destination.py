@@ -12,6 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook, ObjectStoragePath
 
+from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.arguments import check_text
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.transfers.storages import storage_of
@@ -56,7 +57,7 @@ def storage_path(
         # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
         named: Any = {"conn_id": conn_id} if conn_id else {}
         path = ObjectStoragePath(check_text(name, str(given)), **named)
-    _check_connection(name if not conn_id else "storage_conn_id", path.conn_id)
+    _check_connection(name if not conn_id else "storage_conn_id", _compat.storage_conn_id(path))
     return path  # type: ignore[no-any-return]
 
 
@@ -68,8 +69,8 @@ def asset_uri(path: ObjectStoragePath) -> str:
     """
     scheme = storage_of(path.protocol).asset_scheme or path.protocol
     host = ""
-    if scheme == "sftp" and path.conn_id:
-        connection = BaseHook.get_connection(path.conn_id)
+    if scheme == "sftp" and (conn_id := _compat.storage_conn_id(path)):
+        connection = BaseHook.get_connection(conn_id)
         host = f"{connection.host}:{connection.port or 22}"
     return f"{scheme}://{host}{path.path}"
 

@@ -15,6 +15,7 @@ from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
+from tests.airflow_names import NO_PARTITION
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = [
@@ -40,7 +41,7 @@ def context(logical_date: datetime | None, **arguments: Any) -> Any:
             "run_type": "asset_triggered",
             "state": "running",
             "consumed_asset_events": [],
-            "partition_key": None,
+            **NO_PARTITION,
         }
     )
     with DAG("dag", schedule=None):

@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
 from airflow_provider_streamtasks.notifications.context import Occasion, occasion
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_names import NO_PARTITION
 from tests.notifications.conftest import LOG_URL, FailedTaskInstance
 
 ENDED = datetime(2026, 1, 7, 1, 5, tzinfo=timezone.utc)
@@ -34,7 +35,10 @@ def context(state: str | None, error: BaseException | None = None, **arguments: 
     ti = FailedTaskInstance("delete")
     ti.state = TaskInstanceState(state) if state else None
     ti.end_date = None if state == "running" else ENDED
-    made: dict[str, Any] = {"ti": ti, "task": delete(**arguments), "run_id": ti.run_id}
+    growth = arguments.pop("retry_exponential_backoff", False)
+    task = delete(**arguments)
+    task.retry_exponential_backoff = growth  # to its __init__, Airflow 3.1 takes only a bool
+    made: dict[str, Any] = {"ti": ti, "task": task, "run_id": ti.run_id}
     # Airflow sets it when the Airflow task has ended, to None where nothing was raised.
     return made if state == "running" else {**made, "exception": error}
 
@@ -152,7 +156,7 @@ def dag_run(state: str) -> dict[str, Any]:
         "state": state,
         "conf": {},
         "consumed_asset_events": [],
-        "partition_key": None,
+        **NO_PARTITION,
     }
 
 

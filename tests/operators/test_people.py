@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.helpers import serialize_template_field
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_streamtasks.exceptions import StreamTaskException
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
@@ -19,6 +18,7 @@ from airflow_provider_streamtasks.operators.users import (
     StreamReactivateUsersOperator,
 )
 from airflow_provider_streamtasks.sandbox import SandboxControl
+from tests.airflow_names import DagSerialization
 from tests.airflow_tasks import Run
 from tests.conftest import Logs
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
