@@ -95,7 +95,7 @@ class TestTasksTest:
     def test_an_operator_that_waits_ends_in_success(self, rarely_met: RarelyMet) -> None:
         rarely_met.airflow.wait_for_dag("waits_by_itself")
         before = self.statuses(rarely_met)
-        done = rarely_met.airflow.cli("tasks", "test", "waits_by_itself", "delete")
+        done = rarely_met.airflow.cli("tasks", "test", "waits_by_itself", "delete", timeout=PATIENCE)
         assert done.returncode == 0, done.stdout + done.stderr
         assert self.statuses(rarely_met) == [*before, "completed"]
 
