@@ -40,8 +40,7 @@ class StreamHook(StreamClient):
     """
     Talk to Stream (getstream.io).
 
-    Methods that begin with ``a`` are the asynchronous twins for triggers; whoever used them calls
-    :meth:`aclose` in the end.
+    Methods that begin with ``a`` are the asynchronous twins for triggers. Call :meth:`aclose` after them.
 
     :param stream_conn_id: the Airflow connection, of type ``stream``
     """
