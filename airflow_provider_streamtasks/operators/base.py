@@ -78,7 +78,7 @@ class StreamBaseOperator(StreamTaskWaiter):
     XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one;
     ``task_ids`` is always the list; ``result`` is what became of it, where the Airflow task gets to know.
 
-    :param wait_for_completion: whether to wait for the Stream tasks, and to succeed or fail with them. A retry
+    :param wait_for_completion: whether to wait for the Stream tasks, and succeed or fail with them. A retry
         after a failure submits what failed again, and waits for the rest.
     :param deferrable: wait in the triggerer, which holds no worker (default: ``[operators]
         default_deferrable``)

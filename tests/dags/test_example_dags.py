@@ -482,3 +482,10 @@ class TestShape:
         loaded = set(json.loads(done.stdout.splitlines()[-1]))
         assert "airflow_provider_streamtasks.transfers.export" in loaded
         assert not loaded & {"aiohttp", "requests", "jwt", "tenacity", "airflow_provider_streamtasks.sandbox"}
+
+
+def test_airflow_loads_none_of_them_from_the_package() -> None:
+    # With [core] load_examples, Airflow 3.3 loads the folder example_dags of every provider; some of these delete.
+    root = FOLDER.parent
+    assert not (root / "airflow_provider_streamtasks" / "example_dags").exists()
+    assert 'dags = "airflow_provider_streamtasks/dags_to_copy"' in (root / "pyproject.toml").read_text()
