@@ -485,7 +485,7 @@ class TestShape:
 
 
 def test_airflow_loads_none_of_them_from_the_package() -> None:
-    # With [core] load_examples, Airflow 3.3 loads the folder example_dags of every provider; some of these delete.
+    # With [core] load_examples, Airflow 3.3 loads every provider's folder example_dags; some of these delete.
     root = FOLDER.parent
     assert not (root / "airflow_provider_streamtasks" / "example_dags").exists()
     assert 'dags = "airflow_provider_streamtasks/dags_to_copy"' in (root / "pyproject.toml").read_text()

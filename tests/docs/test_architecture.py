@@ -1,0 +1,33 @@
+"""The page on architecture names modules and tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "architecture.rst").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"``((?:\w+/)*\w+\.py)``", PAGE)))
+FLOORS = (ROOT / "docs" / "pictures" / "floors.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_each_file_exists(name: str) -> None:
+    folder = ROOT if name.startswith("tests/") else ROOT / "airflow_provider_streamtasks"
+    assert (folder / name).is_file()
+
+
+def test_the_page_names_files() -> None:
+    assert len(NAMED) > 30
+
+
+def test_the_picture_has_every_floor() -> None:
+    """Those that import-linter keeps; what nothing else imports is no floor."""
+    contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("layers = [")[1].split("]")[0]
+    layers = set(re.findall(r"\w+", contract)) - {"plugin"}
+    drawn = {
+        word for line in re.findall(r'font-weight="bold">(.+)</text>', FLOORS) for word in line.split(" · ")
+    }
+    assert drawn == layers
