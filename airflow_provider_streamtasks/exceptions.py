@@ -17,8 +17,7 @@ Names and fields are those of Stream's official SDK, so Stream's documentation a
 must not look like one.
 
 Each has the fields ``task_id``, ``error_type``, ``description``, ``stack_trace`` and ``version``, so that the
-template of a notifier may name them whatever went wrong. Each survives pickling and
-:meth:`StreamException.to_dict`.
+template of a notifier can always name them. Each survives pickling and :meth:`StreamException.to_dict`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 Delete users for good, after somebody has seen how many there are, and who some of them are, and approved.
 
 ``count_users`` checks and counts without sending anything. ``approve`` then waits for a person, under
-"Required Actions" in the UI; whoever rejects, or says nothing for a day, deletes nobody. ``delete_users``
+"Required Actions" in the UI; a rejection, or a day without an answer, deletes nobody. ``delete_users``
 gets the very list that was counted.
 
 Change whom it finds in ``find_users``.

@@ -1,4 +1,4 @@
-"""What the context of a callback says: whatever is missing in it, and whatever process Airflow runs it in."""
+"""What the context of a callback says, even an incomplete one, in each process that runs callbacks."""
 
 from __future__ import annotations
 

@@ -72,11 +72,11 @@ class StreamBaseOperator(StreamTaskWaiter):
     """
     Base of the operators that start Stream tasks. A subclass names the operation and its arguments.
 
-    More items than one request may carry become several batches, sent in order. What Stream accepted is noted
-    before the next request leaves, so a retry goes on behind it (Airflow 3.3 and later).
+    More items than one request may carry become several batches, sent in order. What Stream accepted is
+    recorded before the next request leaves, so a retry goes on behind it (Airflow 3.3 and later).
 
     XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one;
-    ``task_ids`` is always the list; ``result`` is what became of it, where the Airflow task gets to know.
+    ``task_ids`` is always the list; ``result`` is Stream's result, if the Airflow task learns it.
 
     :param wait_for_completion: whether to wait for the Stream tasks, and succeed or fail with them. A retry
         after a failure submits what failed again, and waits for the rest.

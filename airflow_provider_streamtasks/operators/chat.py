@@ -19,11 +19,10 @@ class StreamDeleteChannelsOperator(StreamBaseOperator):
     """
     Delete channels.
 
-    A soft delete hides channels at once: Stream's answer says per channel what became of it, and names a
-    Stream task all the same. Where the operator does not wait, what the answer says is the XCom ``result``
-    (where one request carried all channels), and channels that could not be deleted are failed items.
-    Where it waits, the Stream task has the last word. A hard delete also destroys the messages, in the
-    background, and cannot be undone.
+    A soft delete hides channels at once: Stream's answer says what became of each channel, and also names a
+    Stream task. If the operator does not wait, the answer becomes the XCom ``result`` (if one request carried
+    all channels), and channels that could not be deleted are failed items. If it waits, the Stream task has
+    the last word. A hard delete also destroys the messages, in the background, and cannot be undone.
 
     :param cids: the channels, each as ``type:id``: a list, the output of another Airflow task, a callable
         that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100

@@ -1,4 +1,4 @@
-"""``StreamImportSensor``: an Airflow task that ends as an import ends."""
+"""``StreamImportSensor``: an Airflow task that succeeds or fails with imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``StreamTaskSensor``: an Airflow task that ends as a Stream task ends."""
+"""``StreamTaskSensor``: an Airflow task that succeeds or fails with Stream tasks."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class StreamTaskTrigger(BaseTrigger):
     :param timeout: seconds to wait, from ``started_at``
     :param poll_interval: seconds between two polls at least
     :param max_poll_interval: seconds between two polls at most
-    :param keep_on_errors: whether to wait on, whatever errors come
+    :param keep_on_errors: whether no error ends the wait
     """
 
     def __init__(
