@@ -24,10 +24,10 @@ def test_the_page_names_files() -> None:
 
 
 def test_the_picture_has_every_floor() -> None:
-    """Those that import-linter keeps; what nothing else imports is no floor."""
     contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("layers = [")[1].split("]")[0]
-    layers = set(re.findall(r"\w+", contract)) - {"plugin"}
-    drawn = {
-        word for line in re.findall(r'font-weight="bold">(.+)</text>', FLOORS) for word in line.split(" · ")
-    }
-    assert drawn == layers
+    layers = set(re.findall(r"\w+", contract))
+    lines = re.findall(r'font-weight="bold">(.+)</text>', FLOORS)
+    drawn = {name for line in lines for name in line.split(" · ")}
+    assert drawn <= layers
+    # These only hang on to Airflow's UI and command line: no route leads through them.
+    assert layers - drawn <= {"plugin", "cli", "ui", "links"}
