@@ -1,8 +1,9 @@
-"""``python -m tests.benchmarks.export``: what storing an export costs, side by side with ``curl``.
+"""``python -m tests.benchmarks.export``: what storing an export costs, side by side with other ways.
 
-A file of 2 GiB goes from a storage host to a disk and to moto's S3 server, over HTTP, in turns: by the
-operator, by ``curl``, and, to S3, by ``curl`` into boto3; to the disk also from a host that sends at most 2.5
-Gbit/s. Whoever writes to the disk finds pages at hand, since a file of that size was removed right before.
+A file of 2 GiB goes from a storage host to a disk, to moto's S3 server and to Azurite, over HTTP, in turns: by
+the operator, and by a plain loop of ``requests``, SHA-256 and fsspec. To the disk also by ``curl``, and from a
+host that sends at most 2.5 Gbit/s; to S3 also by ``curl`` into boto3. Whoever writes to the disk finds pages at
+hand, since a file of that size was removed right before.
 Writes ``docs/generated/benchmarks_export.json``, and from it the table of the documentation,
 ``docs/generated/transfers_cost.inc``.
 """
@@ -34,7 +35,11 @@ RESULTS = ROOT / "docs" / "generated" / "benchmarks_export.json"
 TABLE = ROOT / "docs" / "generated" / "transfers_cost.inc"
 WORDS = {
     "curl": "``curl`` to the disk",
+    "plain_to_disk": "``requests`` and SHA-256 to the disk",
     "curl_into_boto3": "``curl`` into boto3",
+    "plain_to_s3": "``requests``, SHA-256 and s3fs",
+    "plain_to_azure": "``requests``, SHA-256 and adlfs",
+    "provider_to_azure": "this operator",
     "provider_to_disk": "this operator to the disk",
     "provider_to_s3": "this operator",
 }
@@ -42,7 +47,7 @@ KEY, SECRET = "benchmark-key", "benchmark-secret-of-more-than-32-bytes"
 BUCKET = "exports"
 FILE = "export.jsonl"
 NETWORK = 2_500_000_000 // 8  # bytes per second: 2.5 Gbit/s
-TITLES = {"disk": "unlimited", "paced": "at 2.5 Gbit/s", "s3": "beside S3"}
+TITLES = {"disk": "unlimited", "paced": "at 2.5 Gbit/s", "s3": "to S3", "azure": "to Azure"}
 
 Measured = dict[str, float]
 
@@ -105,6 +110,29 @@ def s3() -> Iterator[str]:
         until_it_listens(port)
         boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(Bucket=BUCKET)
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def azure() -> Iterator[str]:
+    """Run Azurite with an empty container; yield the connection string."""
+    from azure.storage.blob import BlobServiceClient
+
+    from tests.transfers.stores import azure_connection, azurite
+
+    port = free_port()
+    server = subprocess.Popen(
+        [str(azurite()), "--blobPort", str(port), "--inMemoryPersistence", "--silent"]
+        + ["--skipApiVersionCheck", "--disableTelemetry"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        until_it_listens(port)
+        connection = azure_connection(f"http://127.0.0.1:{port}")
+        BlobServiceClient.from_connection_string(connection).create_container(BUCKET)
+        yield connection
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def free_port() -> int:
@@ -179,14 +207,14 @@ def one_transfer(source: Source, *arguments: str, stdin: Any = None) -> Measured
 
 
 def interleaved(ways: dict[str, Callable[[], Measured]], size: int, rounds: int) -> dict[str, Any]:
-    """Go the ways in turns; return for each what its runs measured, beside the first way of the round."""
+    """Go the ways in turns; return for each what its runs measured, beside the first way of its round."""
     runs: dict[str, list[Measured]] = {way: [] for way in ways}
     for number in range(rounds):
         for way, go in ways.items():
             runs[way].append(go())
             rate = size / runs[way][-1]["seconds"] / 2**20
             print(f"  round {number + 1}, {way}: {rate:.0f} MiB/s {runs[way][-1]}", flush=True)
-    reference = runs["curl"]
+    reference = next(iter(runs.values()))
     table: dict[str, Any] = {}
     for way, measured in runs.items():
         pairs = zip(measured, reference, strict=True)
@@ -201,7 +229,7 @@ def interleaved(ways: dict[str, Callable[[], Measured]], size: int, rounds: int)
 
 
 def to_disk(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
-    """To a disk: curl, and the operator."""
+    """To a disk: curl, a plain loop, and the operator."""
 
     def removed(measured: Measured) -> Measured:
         shutil.rmtree(folder)
@@ -210,6 +238,7 @@ def to_disk(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
 
     ways: dict[str, Callable[[], Measured]] = {
         "curl": lambda: removed(curl(source, folder)),
+        "plain_to_disk": lambda: removed(one_transfer(source, "plain", source.url, f"file://{folder}/")),
         "provider_to_disk": lambda: removed(
             one_transfer(source, "provider", source.ids, f"file://{folder}/")
         ),
@@ -218,7 +247,7 @@ def to_disk(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
 
 
 def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
-    """To S3: curl into boto3, and the operator; beside curl to the disk."""
+    """To S3: a plain loop, curl into boto3, and the operator."""
 
     def on_new_server(go: Callable[[str], Measured]) -> Measured:
         # moto keeps what was uploaded in memory, so each run gets a new one.
@@ -226,19 +255,34 @@ def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
             extra = {"endpoint_url": endpoint}
             connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
             os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
+            os.environ["PLAIN_OPTIONS"] = json.dumps({"client_kwargs": extra})
             return go(endpoint)
 
-    def to_disk() -> Measured:
-        measured = curl(source, folder)
-        (folder / "curl").unlink()
-        return measured
-
     ways: dict[str, Callable[[], Measured]] = {
+        "plain_to_s3": lambda: on_new_server(
+            lambda _: one_transfer(source, "plain", source.url, f"s3://{BUCKET}/")
+        ),
         "curl_into_boto3": lambda: on_new_server(lambda url: curl_into_boto3(source, url)),
         "provider_to_s3": lambda: on_new_server(
             lambda _: one_transfer(source, "provider", source.ids, f"s3://aws_default@{BUCKET}/")
         ),
-        "curl": to_disk,
+    }
+    return interleaved(ways, source.size, rounds)
+
+
+def to_azure(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
+    """To Azure: a plain loop, and the operator."""
+
+    def on_new_server(*arguments: str) -> Measured:
+        with azure() as connection:
+            extra = {"connection_string": connection}
+            os.environ["AIRFLOW_CONN_AZURE"] = json.dumps({"conn_type": "wasb", "extra": extra})
+            os.environ["PLAIN_OPTIONS"] = json.dumps(extra)
+            return one_transfer(source, *arguments)
+
+    ways: dict[str, Callable[[], Measured]] = {
+        "plain_to_azure": lambda: on_new_server("plain", source.url, f"abfs://{BUCKET}/"),
+        "provider_to_azure": lambda: on_new_server("provider", source.ids, f"abfs://azure@{BUCKET}/"),
     }
     return interleaved(ways, source.size, rounds)
 
@@ -246,7 +290,7 @@ def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
 def table(results: dict[str, Any]) -> list[str]:
     """Return the rows of a list-table."""
     lines = [".. list-table::", "   :header-rows: 1", "", "   * - Way", "     - MiB a second"]
-    lines += ["     - beside ``curl`` to the disk", "     - CPU seconds per GiB", "     - memory"]
+    lines += ["     - beside the first way there", "     - CPU seconds per GiB", "     - memory"]
     for name, result in results.items():
         for way, row in result["ways"].items():
             middle, low, high = row["ratio"]
@@ -289,7 +333,7 @@ def main() -> None:
         os.sync()
         for name in options.only or TITLES:
             print(name, flush=True)
-            measure = to_s3 if name == "s3" else to_disk
+            measure = {"s3": to_s3, "azure": to_azure}.get(name, to_disk)
             with storage_host(served, *([str(NETWORK)] if name == "paced" else [])) as file_url:
                 ids = f"{export(url)},{export(url, result={'url': file_url})}"
                 ways = measure(Source(file_url, ids, size), options.rounds, folder)

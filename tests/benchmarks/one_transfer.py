@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -58,6 +60,27 @@ def provider(stream_task_id: str, destination: str) -> Callable[[], Any]:
     return lambda: store(large, "provider")
 
 
+def plain(url: str, destination: str) -> Callable[[], Any]:
+    """What many would write: ``requests``, SHA-256, and fsspec as it comes, or a file on a disk."""
+    import fsspec  # type: ignore[import-untyped]
+    import requests
+
+    options = json.loads(os.environ.get("PLAIN_OPTIONS", "{}"))
+    fs, path = fsspec.url_to_fs(destination, **options)
+    folder = path.rstrip("/")
+    with fs.open(f"{folder}/warm-up", "wb") as file:
+        file.write(b"warm")
+
+    def copy() -> None:
+        digest = hashlib.sha256()
+        with requests.get(url, stream=True, timeout=60) as answer, fs.open(f"{folder}/plain", "wb") as file:
+            for chunk in answer.iter_content(1024 * 1024):
+                digest.update(chunk)
+                file.write(chunk)
+
+    return copy
+
+
 def pipe(bucket: str, endpoint: str) -> Callable[[], Any]:
     """What comes from standard input to S3, as boto3 uploads files."""
     import boto3
@@ -68,9 +91,9 @@ def pipe(bucket: str, endpoint: str) -> Callable[[], Any]:
 
 
 def main() -> None:
-    """``SIZE provider IDS DESTINATION`` or ``SIZE pipe BUCKET ENDPOINT``."""
+    """``SIZE provider IDS DESTINATION``, ``SIZE plain URL DESTINATION`` or ``SIZE pipe BUCKET ENDPOINT``."""
     size, way, *arguments = sys.argv[1:]
-    run = {"provider": provider, "pipe": pipe}[way](*arguments)
+    run = {"provider": provider, "plain": plain, "pipe": pipe}[way](*arguments)
     if arguments[1].startswith("file://"):
         have_pages_at_hand(Path(arguments[1].removeprefix("file://")), int(size))
     before = memory("VmRSS")
