@@ -62,7 +62,11 @@ class ItemLines:
         self.place = ""
 
     def __iter__(self) -> Iterator[Any]:
-        with self._path.open("rb") as file:  # type: ignore[no-untyped-call]
+        from airflow_provider_streamtasks.transfers.destination import quiet
+        from airflow_provider_streamtasks.transfers.storages import read_options
+
+        options = read_options(self._path.protocol)
+        with quiet(self._path), self._path.open("rb", **options) as file:  # type: ignore[no-untyped-call]
             start = file.read(4)
             file.seek(0)
             # Names lie: some storages and browsers unpack a .gz on the way, and not every .txt is unpacked.

@@ -1,9 +1,9 @@
 """``python -m tests.benchmarks.export``: what storing an export costs, side by side with other ways.
 
-A file of 2 GiB goes from a storage host to a disk, to moto's S3 server and to Azurite, over HTTP, in turns: by
-the operator, and by a plain loop of ``requests``, SHA-256 and fsspec. To the disk also by ``curl``, and from a
-host that sends at most 2.5 Gbit/s; to S3 also by ``curl`` into boto3. Whoever writes to the disk finds pages at
-hand, since a file of that size was removed right before.
+A file of 2 GiB goes from a storage host to a disk, to moto's S3 server and to Azurite, over HTTP, in turns:
+by the operator, and by a plain loop of ``requests``, SHA-256 and fsspec. To the disk also by ``curl``, and
+from a host that sends at most 2.5 Gbit/s; to S3 also by ``curl`` into boto3. Whoever writes to the disk finds
+pages at hand, since a file of that size was removed right before.
 Writes ``docs/generated/benchmarks_export.json``, and from it the table of the documentation,
 ``docs/generated/transfers_cost.inc``.
 """
@@ -120,11 +120,8 @@ def azure() -> Iterator[str]:
     from tests.transfers.stores import azure_connection, azurite
 
     port = free_port()
-    server = subprocess.Popen(
-        [str(azurite()), "--blobPort", str(port), "--inMemoryPersistence", "--silent"]
-        + ["--skipApiVersionCheck", "--disableTelemetry"],
-        stdout=subprocess.DEVNULL,
-    )
+    options = ("--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry")
+    server = subprocess.Popen([str(azurite()), "--blobPort", str(port), *options], stdout=subprocess.DEVNULL)
     try:
         until_it_listens(port)
         connection = azure_connection(f"http://127.0.0.1:{port}")

@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import Context
+from pyarrow import parquet
 
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
+from airflow_provider_streamtasks.operators.items import ItemFile
+from airflow_provider_streamtasks.protocol.catalogue import DEACTIVATE_USERS
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 from tests.conftest import Logs
@@ -260,6 +266,54 @@ def test_an_import_is_uploaded_from_there(
     Run().execute(lambda: StreamImportOperator(task_id="import", file=f"{storage.folder}x", mode="upsert"))
     (upload,) = control.journal("Upload")
     assert upload["status"] == 200
+
+
+def _parquet(ids: list[str]) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({"name": ids, "user_id": ids}), file, row_group_size=1000)
+    return file.getvalue()
+
+
+# More than one read of an object storage takes at a time.
+IDS = [f"user-{number:07d}" for number in range(450_000)]
+LINES = "\n".join(IDS).encode()
+ITEMS = {
+    "lines": ("ids.txt", LINES, None),
+    "gzip": ("ids.txt.gz", gzip.compress(LINES, 1), None),
+    "csv": ("ids.csv", b"name,user_id\n" + b"".join(b"x,%s\n" % each.encode() for each in IDS), "user_id"),
+    "json": ("ids.jsonl", b"".join(b'{"user": {"id": "%s"}}\n' % each.encode() for each in IDS), "user.id"),
+    "parquet": ("ids.parquet", _parquet(IDS), "user_id"),
+}
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_items_are_read_from_there(storage: Storage, kind: str) -> None:
+    name, content, column = ITEMS[kind]
+    assert DEACTIVATE_USERS.items
+    storage.put(name, content)
+    with ItemFile(DEACTIVATE_USERS.items, f"{storage.folder}{name}", Context(), column) as items:
+        assert list(items) == IDS
+
+
+@over_http
+@pytest.mark.parametrize("status", [403, 503])
+def test_items_of_which_a_part_cannot_be_read_are_none(storage: Storage, status: int) -> None:
+    """Half of a list must not be taken for the whole of it."""
+    name, content, column = ITEMS["lines"]
+    assert storage.proxy
+    assert DEACTIVATE_USERS.items
+    storage.put(name, content)
+    gets = 0
+
+    def fails(number: int, method: str, path: str) -> int | None:
+        nonlocal gets
+        gets += method == "GET"
+        return status if gets > 1 else None
+
+    storage.proxy.fails = fails
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - each storage has its own words
+        ItemFile(DEACTIVATE_USERS.items, f"{storage.folder}{name}", Context(), column)
+    assert not isinstance(raised.value, AssertionError)
 
 
 @over_http
