@@ -221,7 +221,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         """Return the file that is there if it is that of the export, although no manifest says so."""
         if there.stream_task_id is None:
             # A process may have died between the file and its manifest.
-            self.log.info("%s has no manifest: comparing it with Stream's file", path)
+            self.log.info("No manifest is of %s: comparing it with Stream's file", path)
             wanted = compare(export, path, compress=compress, progress=Progress(path.name))
             if (wanted.bytes, wanted.sha256) == (there.bytes, there.sha256):
                 write_manifest(path, wanted)

@@ -107,7 +107,7 @@ def find(path: ObjectStoragePath) -> StoredFile | None:
     """
     with os_errors(path, "looked at"):
         found = existing(path, keeps_others=bool(storage_of(path.protocol).keeps_others))
-        return None if found is None else _present(path, int(found["size"]))
+        return None if found is None else _present(path)
 
 
 def write_manifest(path: ObjectStoragePath, stored: StoredFile) -> None:
@@ -146,17 +146,18 @@ def _draft(path: ObjectStoragePath, size: int | None, *, replace: bool) -> Draft
     return kind(path, size, replace=replace)
 
 
-def _present(path: ObjectStoragePath, size: int) -> StoredFile:
-    """Return the file that is there, as its manifest says, or else as reading it shows."""
+def _present(path: ObjectStoragePath) -> StoredFile:
+    """Return the file that is there, as reading it shows, and what its manifest says if that is of it."""
     said = read_manifest(path)
-    if said and said.bytes == size:
-        return said
     fs: Any = path.fs
     digest, count = hashlib.sha256(), 0
     with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             count += len(chunk)
+    # Somebody's file of the same length may have replaced the one that the manifest was written for.
+    if said and (said.bytes, said.sha256) == (count, digest.hexdigest()):
+        return said
     return StoredFile(str(path), count, digest.hexdigest())
 
 

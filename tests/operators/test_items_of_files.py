@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +184,25 @@ def test_a_parquet_file_without_value_or_column_names_the_row_or_what_there_is(t
         read(path, "a")
     with pytest.raises(ValueError, match="ids_column is 'c': the file has 'a', 'b'"):
         read(path, "c")
+
+
+def test_a_parquet_file_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
+    path = tmp_path / "ids.parquet"
+    parquet.write_table(pyarrow.table({"user_id": ["ann"]}), path)
+    program = f"""
+import sys
+sys.modules["pyarrow"] = None  # importing it fails, as where it is not installed
+from airflow.sdk import Context
+from airflow_provider_streamtasks.operators.items import ItemFile
+from airflow_provider_streamtasks.protocol.catalogue import DEACTIVATE_USERS
+with ItemFile(DEACTIVATE_USERS.items, {str(path)!r}, Context(), "user_id") as items:
+    next(iter(items))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert (
+        "Parquet needs pyarrow: pip install 'airflow-provider-streamtasks[parquet]'" in ended.stderr
+    )
 
 
 @pytest.mark.parametrize("ids", [["ann"], lambda context: ["ann"]])

@@ -102,6 +102,21 @@ def test_another_file_is_there(storage: Storage, export: Export, store: Store) -
     is_stored(storage, SMALL, store(task_id, overwrite="overwrite", **arguments))
 
 
+def test_another_file_of_the_same_length_took_its_place(
+    storage: Storage, export: Export, store: Store
+) -> None:
+    arguments = {"destination": storage.folder, "file_name": "x"}
+    task_id = export(SMALL)
+    store(task_id, **arguments)
+    other = SMALL[:-1] + bytes([SMALL[-1] ^ 1])
+    storage.put("x", other)
+    with pytest.raises(AirflowFailException, match="is there already"):
+        store(task_id, overwrite="error", **arguments)
+    skipped = store(task_id, overwrite="skip", **arguments)
+    assert (skipped["sha256"], skipped.get("stream_task_id")) == (sha(other), None)
+    assert storage.read("x") == other
+
+
 @pytest.mark.parametrize("content", [b"", SMALL, LARGE], ids=["empty", "small", "two parts"])
 @pytest.mark.parametrize("overwrite", ["error", "skip"])
 def test_another_file_appears_meanwhile(
