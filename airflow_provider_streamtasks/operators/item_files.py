@@ -24,6 +24,9 @@ from airflow_provider_streamtasks.protocol.fields import Anything, Items
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes that one line may have."""
 
+BUFFER = 256 * 1024
+"""Bytes that are read at a time."""
+
 ROWS_AT_A_TIME = 10_000
 """Rows of a Parquet file that are in memory as Python objects."""
 
@@ -41,6 +44,21 @@ _ONE_PER_LINE = (
     "one item per line is needed. Of a file that ends in .csv, .tsv, .jsonl, .ndjson or .parquet, "
     "ids_column='NAME' reads one column"
 )
+
+
+class _Raw(io.RawIOBase):
+    """A file of fsspec's, of which some cannot read into a buffer (sshfs)."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class ItemLines:
@@ -84,7 +102,7 @@ class ItemLines:
                 raise ValueError("it is a Parquet file within gzip, which cannot be streamed: unpack it")
             return self._of_parquet(file, self._column)
         # The files of fsspec read no lines of limited length.
-        reader = io.BufferedReader(gzip.GzipFile(fileobj=file) if compressed else file)  # type: ignore[type-var]
+        reader = io.BufferedReader(gzip.GzipFile(fileobj=file) if compressed else _Raw(file), BUFFER)
         lines = self._lines(reader)
         if self._column is None:
             return self._plain(lines)

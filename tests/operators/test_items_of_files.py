@@ -195,14 +195,12 @@ sys.modules["pyarrow"] = None  # importing it fails, as where it is not installe
 from airflow.sdk import Context
 from airflow_provider_streamtasks.operators.items import ItemFile
 from airflow_provider_streamtasks.protocol.catalogue import DEACTIVATE_USERS
-with ItemFile(DEACTIVATE_USERS.items, {str(path)!r}, Context(), "user_id") as items:
+with ItemFile(DEACTIVATE_USERS.items, "file://{path}", Context(), "user_id") as items:
     next(iter(items))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert (
-        "Parquet needs pyarrow: pip install 'airflow-provider-streamtasks[parquet]'" in ended.stderr
-    )
+    assert "Parquet needs pyarrow: pip install 'airflow-provider-streamtasks[parquet]'" in ended.stderr
 
 
 @pytest.mark.parametrize("ids", [["ann"], lambda context: ["ann"]])
