@@ -37,6 +37,16 @@ RUNS_WITHOUT_WORKERS = hasattr(BaseTrigger, "on_kill")
 """Whether an Airflow task may begin and end in the triggerer: since 3.3."""
 
 
+def _release() -> tuple[int, ...]:
+    from airflow import __version__
+
+    return tuple(int(part) for part in __version__.split(".")[:2])
+
+
+KEEPS_TABS_OFF_OTHERS = _release() >= (3, 4)
+"""Whether a tab may be kept to some operators. Before 3.4 the key for it is ignored without a word."""
+
+
 class Private:
     """
     A name that its package does not promise to keep.
@@ -317,3 +327,49 @@ def form_fields(described: Mapping[str, Any]) -> dict[str, Any]:
 def form_behaviour(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return what becomes of a form's standard fields: the twin of :func:`form_fields`."""
     return {name.replace("-", "_"): value for name, value in described.items()}
+
+
+def public_map_index(task_instance: Any) -> Any:
+    """
+    Return the column with the map index that users see; -1 where there is none.
+
+    :param task_instance: the model. Since 3.4 its ``map_index`` counts the iterations of loops as well.
+    """
+    try:
+        from airflow.models.task_coordinates import (  # type: ignore[import-not-found, unused-ignore]
+            public_map_index_expression,
+        )
+    except ImportError:  # before Airflow 3.4
+        return task_instance.map_index
+    return public_map_index_expression(task_instance)
+
+
+def loop_position(ti: Any, map_index: int) -> dict[str, Any]:
+    """
+    Return where a task instance stands in a loop: ``region_id`` and ``region_index``, ``None`` without a loop.
+
+    :param ti: a row of the model
+    :param map_index: its public map index
+    """
+    index = getattr(ti, "region_index", map_index)  # 3.4
+    looped = index != map_index
+    return {"region_id": str(ti.region_id) if looped else None, "region_index": index if looped else None}
+
+
+def readable_dag_ids(auth_manager: Any, dag_ids: set[str], user: Any, session: Any) -> set[str]:
+    """Return those of some DAGs that a user may read."""
+    from airflow.models.dag import DagModel
+
+    teams: dict[str | None, set[str]] = {}
+    # Since 3.2, DAGs may belong to teams.
+    team_names = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)
+    of_dag = team_names(list(dag_ids), session=session) if team_names and dag_ids else {}
+    for dag_id in dag_ids:
+        teams.setdefault(of_dag.get(dag_id), set()).add(dag_id)
+    return {
+        dag_id
+        for team, members in teams.items()
+        for dag_id in auth_manager.filter_authorized_dag_ids(
+            dag_ids=members, user=user, method="GET", **({"team_name": team} if team else {})
+        )
+    }

@@ -70,6 +70,7 @@ def get_provider_info() -> dict[str, Any]:
         "notifications": [
             "airflow_provider_streamtasks.notifications.chat.StreamChatNotifier",
         ],
+        "cli": ["airflow_provider_streamtasks.cli.definition.get_cli_commands"],
         "connection-types": [
             {
                 "connection-type": "stream",

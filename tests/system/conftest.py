@@ -51,6 +51,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
         sandbox.control.add_channel(ALERTS)
         skewed.control.fault("api_error", status=401, code=42, message="token used before issue at (iat)")
         env = {
+            "PYTHONPATH": str(REPOSITORY),
+            "AIRFLOW__CORE__AUTH_MANAGER": "tests.ui.guarded.GuardedAuthManager",
             "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
             "AIRFLOW_CONN_WRONG_KEY": _connection(sandbox.url, "no-such-key", sandbox.api_secret),
             "AIRFLOW_CONN_WRONG_SECRET": _connection(sandbox.url, sandbox.api_key, "0" * 64),

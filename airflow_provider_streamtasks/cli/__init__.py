@@ -1,0 +1,1 @@
+"""``airflow stream``: Stream tasks on the command line."""

@@ -1,0 +1,135 @@
+"""Airflow's API server in this process, with a database of its own in which task instances wait for Stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import delete, insert
+
+from airflow_provider_streamtasks.triggers.task import BACKSTOP
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Make the tables of Airflow's database, which is an empty file so far."""
+    from airflow import models, settings
+    from airflow.models.base import Base
+    from airflow.utils.db import import_all_models
+
+    if settings.engine is None or settings.Session is None:
+        settings.configure_orm()
+    models.import_all_models() if hasattr(models, "import_all_models") else import_all_models()
+    Base.metadata.create_all(settings.engine)
+
+
+class Waits:
+    """Puts task instances into Airflow's database that are deferred, as its scheduler and workers do."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._dags: set[str] = set()
+
+    def add(
+        self,
+        dag_id: str = "exports",
+        task_id: str = "wait",
+        *,
+        run_id: str = "manual__1",
+        map_index: int = -1,
+        classpath: str = "airflow_provider_streamtasks.triggers.task.StreamTaskTrigger",
+        state: str = "deferred",
+        ends: datetime | None = NOW + timedelta(seconds=600 + BACKSTOP),
+        raw: str | None = None,
+        **given: Any,
+    ) -> None:
+        """
+        Add one.
+
+        :param raw: what stands in the database in place of the trigger's arguments
+        :param given: those of its arguments that are not as usual
+        """
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.models.trigger import Trigger
+
+        self._run(dag_id, run_id)
+        arguments = {
+            "stream_conn_id": "stream_default",
+            "stream_task_ids": ["one"],
+            "started_at": NOW.timestamp(),
+            "timeout": 600.0,
+            "poll_interval": 1.0,
+            "max_poll_interval": 30.0,
+            "keep_on_errors": False,
+            **given,
+        }
+        trigger = Trigger(classpath, arguments, created_date=NOW)
+        if raw is not None:
+            trigger.encrypted_kwargs = raw
+        self._session.add(trigger)
+        self._session.flush()
+        place = "region_index" if hasattr(TaskInstance, "region_index") else "map_index"
+        row = {
+            "id": uuid4(),
+            "dag_id": dag_id,
+            "task_id": task_id,
+            "run_id": run_id,
+            place: map_index,
+            "state": state,
+            "operator": "StreamTaskSensor",
+            "try_number": 1,
+            "max_tries": 0,
+            "pool": "default_pool",
+            "pool_slots": 1,
+            "trigger_id": trigger.id,
+            "trigger_timeout": ends,
+        }
+        self._session.execute(insert(TaskInstance.__table__).values(row))
+        self._session.commit()
+
+    def _run(self, dag_id: str, run_id: str) -> None:
+        from airflow.models.dag import DagModel
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunType
+
+        if dag_id not in self._dags:
+            self._dags.add(dag_id)
+            self._session.add(DagModel(dag_id=dag_id, fileloc="/dags/x.py", bundle_name="dags-folder"))
+            self._session.flush()
+        if (dag_id, run_id) not in self._dags:
+            self._dags.add((dag_id, run_id))  # type: ignore[arg-type]
+            run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, run_after=NOW)
+            self._session.add(run)
+            self._session.flush()
+
+
+@pytest.fixture
+def waits(database: None) -> Iterator[Waits]:
+    from airflow import settings
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import Trigger
+
+    session = settings.Session()
+
+    def clear() -> None:
+        for model in (TaskInstance, Trigger, DagRun, DagModel, DagBundleModel):
+            session.execute(delete(model.__table__))
+        session.commit()
+
+    clear()
+    session.execute(insert(DagBundleModel.__table__).values(name="dags-folder"))
+    session.commit()
+    try:
+        yield Waits(session)
+    finally:
+        session.rollback()
+        clear()
+        session.close()
