@@ -69,7 +69,9 @@ class StreamTasksPlugin(AirflowPlugin):
 
     @cached_property
     def operator_extra_links(self) -> list[Any]:  # type: ignore[override]
-        """The link on every operator and sensor."""
+        """The link on every operator and sensor, where there is a page to which it leads."""
+        if not self.fastapi_apps:
+            return []
         from airflow_provider_streamtasks.links import StreamTasksLink
 
         return [StreamTasksLink()]

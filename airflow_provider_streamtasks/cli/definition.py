@@ -22,7 +22,9 @@ _CONN_ID = Arg(
 _TASK_ID = Arg(("stream_task_id",), help="The id of the Stream task")
 _TASK_IDS = Arg(("stream_task_id",), nargs="+", help="The ids of the Stream tasks")
 _TIMEOUT = Arg(
-    ("--timeout",), type=float, help="Seconds to wait (default: [streamtasks] timeout of Airflow's configuration)"
+    ("--timeout",),
+    type=float,
+    help="Seconds to wait (default: [streamtasks] timeout of Airflow's configuration)",
 )
 _DAG_ID = Arg(("--dag-id",), help="Only the waits of this DAG")
 _LIMIT = Arg(("--limit",), type=int, default=100, help="How many waits at most (default: %(default)s)")
@@ -75,7 +77,5 @@ def get_cli_commands() -> list[CLICommand]:
         args=(_DAG_ID, _LIMIT, *_OUTPUT),
     )
     return [
-        GroupCommand(
-            name="stream", help="Stream tasks (getstream.io)", subcommands=(task, connection, waits)
-        )
+        GroupCommand(name="stream", help="Stream tasks (getstream.io)", subcommands=(task, connection, waits))
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import delete, insert
 
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
@@ -106,6 +108,37 @@ class Waits:
             run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, run_after=NOW)
             self._session.add(run)
             self._session.flush()
+
+
+@pytest.fixture(scope="session")
+def port() -> int:
+    """A free port, which the API server takes if it is to listen."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(database: None, port: int) -> Iterator[FastAPI]:
+    """Airflow's API server with our plugin, and an auth manager that knows rights for each DAG."""
+    from airflow.api_fastapi import app as airflow_app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "tests.ui.guarded.GuardedAuthManager")
+        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,viewer:viewer")
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "for-tests" * 8)
+        patch.setenv("AIRFLOW__API__BASE_URL", f"http://127.0.0.1:{port}")
+        airflow_app.purge_cached_app()
+        yield airflow_app.create_app(apps="core")
+        airflow_app.purge_cached_app()
+
+
+def token(user: str) -> str:
+    """Return a login, as Airflow's auth manager makes one."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=user)))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from airflow_provider_streamtasks.plugin import PREFIX
-from tests.ui.conftest import NOW, Waits
+from tests.ui.conftest import NOW, Waits, token
 
 WAITS = f"{PREFIX}/waits"
 
@@ -38,29 +38,8 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def server(database: None) -> Iterator[FastAPI]:
-    """Airflow's API server with our plugin, and an auth manager that knows rights for each DAG."""
-    from airflow.api_fastapi import app as airflow_app
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "tests.ui.guarded.GuardedAuthManager")
-        patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,viewer:viewer")
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "for-tests" * 8)
-        airflow_app.purge_cached_app()
-        yield airflow_app.create_app(apps="core")
-        airflow_app.purge_cached_app()
-
-
-@pytest.fixture(scope="module")
 def client(server: FastAPI) -> TestClient:
     return TestClient(server, base_url="http://testserver")
-
-
-def token(user: str) -> str:
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=user)))
 
 
 @pytest.fixture
@@ -249,7 +228,9 @@ class TestFilters:
         (wait,) = ask(run_id="scheduled__2026-11-28T00:00:00+00:00")["waits"]
         assert wait["run_id"].endswith("+00:00")
 
-    @pytest.mark.parametrize(("text", "found"), [("PORT", 2), ("_nightly", 1), ("x_w", 0), ("%", 0), (" ", 2)])
+    @pytest.mark.parametrize(
+        ("text", "found"), [("PORT", 2), ("_nightly", 1), ("x_w", 0), ("%", 0), (" ", 2)]
+    )
     def test_by_a_part_of_an_id(self, ask: Ask, waits: Waits, text: str, found: int) -> None:
         waits.add("exports")
         waits.add("imports_nightly")

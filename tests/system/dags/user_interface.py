@@ -20,6 +20,4 @@ for dag_id in ("ui_waits", "secret_ui_waits"):
             wait_for_completion=True,
             wait_timeout=1200,
         )
-        StreamTaskSensor.partial(task_id="wait_mapped", timeout=1200).expand(
-            stream_task_id=[submit.output]
-        )
+        StreamTaskSensor.partial(task_id="wait_mapped", timeout=1200).expand(stream_task_id=[submit.output])

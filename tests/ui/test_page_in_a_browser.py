@@ -1,0 +1,239 @@
+"""The page in Chromium, on Airflow's own API server and UI, over a database in which task instances wait."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from airflow_provider_streamtasks.triggers.task import BACKSTOP
+from tests.browser import DRAWN, Reader, chromium
+from tests.ui.conftest import Waits, token
+
+pytestmark = pytest.mark.browser
+
+PAGE = "plugin/stream-tasks"
+FILTER = "Part of a DAG, run or task id"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(server: FastAPI, port: int) -> Iterator[str]:
+    """Where the API server listens."""
+    import uvicorn
+
+    running = uvicorn.Server(uvicorn.Config(server, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture
+def reader(browser: Any, url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made: list[Reader] = []
+
+    def reader(user: str | None = "admin", **how: Any) -> Reader:
+        made.append(Reader(browser, url, **how))
+        if user:
+            made[-1].context.add_cookies([{"name": "_token", "value": token(user), "url": url}])
+        return made[-1]
+
+    yield reader
+    for each in made:
+        each.close(request.node.name, Path(os.environ.get("PICTURES") or tmp_path))
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def add(waits: Waits, now: datetime, dag_id: str, task_id: str = "wait", **given: Any) -> None:
+    """Add a wait that began five minutes ago and has ten minutes left."""
+    ends = now + timedelta(seconds=600 + BACKSTOP)
+    arguments = {"started_at": now.timestamp() - 300, "timeout": 900.0, "ends": ends, **given}
+    waits.add(dag_id, task_id, **arguments)
+
+
+class TestWaits:
+    def test_each_has_a_row(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports", stream_task_ids=["aaa", "bbb", "ccc", "ddd", "eee"])
+        add(waits, now, "imports", map_index=4)
+        add(waits, now, "late", started_at=now.timestamp() - 3600)
+
+        page = reader().open(PAGE)
+        rows = page.get_by_test_id("wait")
+        rows.nth(2).wait_for()
+        text = rows.filter(has_text="exports").inner_text()
+        assert "5: aaa, bbb, ccc and 2 more" in text
+        assert re.search(r"5 min( \d+ s)?\s+in (10 min|9 min \d+ s)\s+stream_default\s+none yet", text)
+        assert "wait [4]" in rows.filter(has_text="imports").inner_text()
+        assert "passed 45 min" in rows.filter(has_text="late").inner_text()
+        assert page.get_by_text("as of").count() == 1
+        assert page.get_by_text("3 waits").count() == 1
+
+    def test_the_row_leads_to_the_task_instance(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports", run_id="scheduled__2026-11-28T00:00:00+00:00", map_index=2)
+        page = reader().open(PAGE)
+        link = page.get_by_test_id("wait").get_by_role("link", name="wait [2]")
+        assert link.get_attribute("href").endswith(
+            "/dags/exports/runs/scheduled__2026-11-28T00%3A00%3A00%2B00%3A00/tasks/wait/mapped/2"
+        )
+
+    def test_a_new_wait_comes_by_itself(self, reader: Any, waits: Waits, now: datetime) -> None:
+        page = reader().open(PAGE)
+        page.get_by_text("No Airflow task is waiting for Stream.").wait_for()
+        add(waits, now, "exports")
+        page.get_by_test_id("wait").wait_for()
+
+    def test_nothing_is_asked_while_nobody_looks(self, reader: Any, waits: Waits) -> None:
+        one = reader()
+        page = one.open(PAGE)
+        page.get_by_text("No Airflow task is waiting for Stream.").wait_for()
+        page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden', writable: true})")
+        page.wait_for_timeout(500)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(7000)
+        assert [each for each in asked if "streamtasks/waits" in each] == []
+        page.evaluate(
+            "document.visibilityState = 'visible'; document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        page.wait_for_timeout(2000)
+        assert [each for each in asked if "streamtasks/waits" in each] != []
+
+    def test_the_menu_browse_leads_to_it(self, reader: Any, waits: Waits) -> None:
+        page = reader().open("")
+        page.get_by_role("button", name="Browse").click()
+        page.get_by_text("Stream tasks").click()
+        page.locator(DRAWN).wait_for()
+
+    def test_the_search_narrows_the_list(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports")
+        add(waits, now, "imports")
+        page = reader().open(PAGE)
+        page.get_by_text("2 waits").wait_for()
+        page.get_by_placeholder(FILTER).press_sequentially("EXP")
+        page.get_by_text("1 wait", exact=True).wait_for()
+        page.get_by_placeholder(FILTER).press_sequentially("-nothing")
+        page.get_by_text("No wait matches.").wait_for()
+
+    def test_thousands_do_not_hang_it(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports")
+        one = reader()
+
+        page = one.open(PAGE)
+        page.get_by_test_id("wait").wait_for()
+        answer = page.evaluate("fetch('streamtasks/waits').then(answer => answer.json())")
+
+        def many(route: Any) -> None:
+            limit = int(re.search(r"limit=(\d+)", route.request.url)[1])  # type: ignore[index]
+            rows = [{**answer["waits"][0], "task_id": f"t{number}"} for number in range(limit)]
+            route.fulfill(json={**answer, "waits": rows, "total": 5000})
+
+        one.context.route("**/streamtasks/waits*", many)
+        page.get_by_text("and 4,900 more").wait_for()
+        assert page.get_by_test_id("wait").count() == 100
+        page.get_by_role("button", name="Show more").click()
+        page.get_by_text("and 4,000 more").wait_for()
+        assert page.get_by_test_id("wait").count() == 1000
+        began = time.monotonic()
+        page.get_by_placeholder(FILTER).fill("t1")
+        assert time.monotonic() - began < 10
+
+
+class TestTheme:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_it_is_that_of_airflow(self, reader: Any, waits: Waits, now: datetime, scheme: str) -> None:
+        add(waits, now, "exports")
+        one = reader()
+        one.context.add_init_script(f"localStorage.setItem('theme', '{scheme}')")
+        page = one.open(PAGE)
+        cell = page.get_by_test_id("wait").locator("td").nth(1)
+        cell.wait_for()
+        text, ground = (
+            page.evaluate(
+                """([element, name]) => {
+                    const one = document.createElement('canvas').getContext('2d');
+                    one.fillStyle = getComputedStyle(element)[name];
+                    one.fillRect(0, 0, 1, 1);
+                    return one.getImageData(0, 0, 1, 1).data[0];
+                }""",
+                [element, name],
+            )
+            for element, name in (
+                (cell.element_handle(), "color"),
+                (cell.element_handle(), "backgroundColor"),
+            )
+        )
+        assert (text > ground + 100) if scheme == "dark" else (ground > text + 100)
+
+
+class TestRights:
+    def test_a_wait_that_may_not_be_read_is_not_there(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports")
+        add(waits, now, "secret_exports")
+        page = reader("viewer").open(PAGE)
+        page.get_by_test_id("wait").wait_for()
+        assert "secret_exports" not in page.content()
+
+    def test_asked_for_one_that_may_not_be_read_it_says_so(
+        self, reader: Any, waits: Waits, now: datetime
+    ) -> None:
+        add(waits, now, "secret_exports")
+        page = reader("viewer").open(f"{PAGE}?dag_id=secret_exports&run_id=manual__1&task_id=wait")
+        page.get_by_text("You may not read this.").wait_for()
+        assert page.get_by_test_id("wait").count() == 0
+
+    def test_without_a_login_there_is_airflows_login(self, reader: Any, waits: Waits, now: datetime) -> None:
+        add(waits, now, "exports")
+        page = reader(None).open(PAGE)
+        page.wait_for_url("**/auth/login**")
+        assert page.locator(DRAWN).count() == 0
+
+
+class TestTrouble:
+    def test_what_was_seen_stays_while_the_server_does_not_answer(
+        self, reader: Any, waits: Waits, now: datetime
+    ) -> None:
+        add(waits, now, "exports")
+        one = reader()
+        page = one.open(PAGE)
+        page.get_by_test_id("wait").wait_for()
+        one.context.route("**/streamtasks/waits*", lambda route: route.abort())
+        page.get_by_text("The API server does not answer.").wait_for()
+        assert page.get_by_test_id("wait").count() == 1
+        one.context.unroute("**/streamtasks/waits*")
+        page.get_by_text("The API server does not answer.").wait_for(state="detached")
+
+    @pytest.mark.parametrize(
+        ("status", "sentence"),
+        [
+            (401, "Your login has ended."),
+            (500, "The API server answered 500."),
+            (404, "knows nothing of this"),
+        ],
+    )
+    def test_each_refusal_is_a_sentence(self, reader: Any, waits: Waits, status: int, sentence: str) -> None:
+        one = reader()
+        one.context.route(
+            "**/streamtasks/waits*", lambda route: route.fulfill(status=status, body="not JSON at all")
+        )
+        one.open(PAGE).get_by_text(sentence).wait_for()
