@@ -11,11 +11,14 @@ NICE   := $(if $(shell command -v nice),nice -n 10)
 
 # What the storages of tests/transfers take besides; empty leaves out those that need it.
 STORES  ?= stores
+CHROMIUM ?= $(firstword $(shell command -v chromium google-chrome chromium-browser))
+export CHROMIUM
 NODE   := $(and $(shell command -v node),$(shell command -v npm))
 AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0)
-UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores'
+UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
 SYSTEM := -m system tests/system tests/docs
+BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check playwright && $(PY) -m pytest -m browser
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
@@ -24,7 +27,7 @@ NEWEST := .venv-newest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test waiting computing check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
+.PHONY: help pictures demo test waiting computing check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,8 +81,12 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@cd $(SDKS) && npm ci --silent
 	@touch $@
 
-system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer
+system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
 	$(PY) -m pytest -n 3 --dist loadfile $(SYSTEM)
+	@$(if $(CHROMIUM),$(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
+
+pictures: $(VENV)/.dev  ## The pictures in the documentation, from a real Airflow in Chromium
+	@$(if $(CHROMIUM),export PICTURES=docs/pictures; $(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Chromium is needed: make pictures CHROMIUM=/path/to/it"; exit 1)
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git

@@ -346,7 +346,7 @@ def public_map_index(task_instance: Any) -> Any:
 
 def loop_position(ti: Any, map_index: int) -> dict[str, Any]:
     """
-    Return where a task instance stands in a loop: ``region_id`` and ``region_index``, ``None`` without a loop.
+    Return where a task instance stands in a loop: ``region_id``, ``region_index``; ``None`` without a loop.
 
     :param ti: a row of the model
     :param map_index: its public map index

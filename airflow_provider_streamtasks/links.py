@@ -14,7 +14,6 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 from airflow_provider_streamtasks.provider_info import get_provider_info
 
 if TYPE_CHECKING:
-    from airflow.models.taskinstancekey import TaskInstanceKey
     from airflow.sdk import BaseOperator
 
 PAGE = "stream-tasks"
@@ -66,7 +65,7 @@ class StreamTasksLink(BaseOperatorLink):
         """The classes whose task instances have it: exactly these, not what users derive from them."""
         return task_classes()
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the address of the page, for this task instance alone."""
         asked: dict[str, Any] = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         # In a loop (3.4) the key has the iteration in place of the map index: there the page shows them all.

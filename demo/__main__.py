@@ -181,6 +181,7 @@ def _linger(airflow: LocalAirflow, sandbox: LocalSandbox, differences: Sequence[
     for difference in differences:
         print(difference)
     print(f"Airflow's UI:  {airflow.base_url} (no login)")
+    print(f"What waits:    {airflow.base_url}/plugin/stream-tasks")
     print(f"The sandbox:   {sandbox.url}")
     print(f"All logs:      {airflow.home.parent}")
     print("Both keep running. Press Ctrl-C to stop them.", flush=True)

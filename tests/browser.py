@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,15 @@ PATIENCE = 60_000  # milliseconds
 
 DRAWN = "[data-testid=stream-tasks]"
 """What our page and our tab draw."""
+
+PICTURES = {
+    "test_each_has_a_row": "page",
+    "test_it_is_that_of_airflow[dark]": "page-dark",
+    "test_the_link_shows_while_deferred_and_leads_to_the_task_instance": "link",
+    "test_the_connection_form_speaks_streams_words": "connection",
+    "test_a_task_instance_has_the_tab": "tab",
+}
+"""The tests of which the documentation has a picture, and how its file is called."""
 
 
 @contextmanager
@@ -52,9 +60,15 @@ class Reader:
         self.page.goto(f"{self.url}/{path.lstrip('/')}")
         return self.page
 
-    def close(self, name: str, pictures: Path) -> None:
-        """Leave a picture of what was seen last, and complain about faults in scripts."""
-        pictures.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=pictures / f"{re.sub(r'[^a-z0-9]+', '_', name)}.png")
+    def close(self, test: str) -> None:
+        """
+        Complain about faults in scripts, and leave a picture of what was seen last, if it is wanted.
+
+        :param test: the name of the test
+        """
+        folder = os.environ.get("PICTURES")
+        if folder and test in PICTURES:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder) / f"{PICTURES[test]}.png")
         self.context.close()
         assert self.errors == []

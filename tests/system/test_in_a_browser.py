@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +34,8 @@ def reader(browser: Any, real: RealStream, request: pytest.FixtureRequest) -> It
         return made[-1]
 
     yield reader
-    pictures = Path(os.environ.get("PICTURES") or real.folder / "pictures")
-    for number, each in enumerate(made):
-        each.close(f"{request.node.name}_{number}", pictures)
+    for each in made:
+        each.close(request.node.name)
 
 
 def test_the_page_lists_the_waits(reader: Any, waiting: dict[str, str]) -> None:  # noqa: F811
@@ -102,7 +99,7 @@ def test_the_connection_form_speaks_streams_words(reader: Any, real: RealStream)
 
 if KEEPS_TABS_OFF_OTHERS:
 
-    def test_a_task_instance_has_the_tab(reader: Any, waiting: dict[str, str]) -> None:  # noqa: F811
+    def test_a_task_instance_has_the_tab(reader: Any, waiting: dict[str, str]) -> None:
         page = reader().open(f"dags/ui_waits/runs/{waiting['ui_waits']}/tasks/delete_many")
         page.get_by_role("link", name="Stream", exact=True).click()
         page.get_by_test_id("batches-accepted").wait_for()

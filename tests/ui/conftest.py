@@ -1,4 +1,4 @@
-"""Airflow's API server in this process, with a database of its own in which task instances wait for Stream."""
+"""Airflow's API server in this process, and a database in which task instances wait for Stream."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ def database() -> None:
     """Make the tables of Airflow's database, which is an empty file so far."""
     from airflow import models, settings
     from airflow.models.base import Base
-    from airflow.utils.db import import_all_models
 
     if settings.engine is None or settings.Session is None:
         settings.configure_orm()
-    models.import_all_models() if hasattr(models, "import_all_models") else import_all_models()
+    models.import_all_models()
     Base.metadata.create_all(settings.engine)
 
 
@@ -36,6 +35,7 @@ class Waits:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._dags: set[str] = set()
+        self._runs: set[tuple[str, str]] = set()
 
     def add(
         self,
@@ -103,8 +103,8 @@ class Waits:
             self._dags.add(dag_id)
             self._session.add(DagModel(dag_id=dag_id, fileloc="/dags/x.py", bundle_name="dags-folder"))
             self._session.flush()
-        if (dag_id, run_id) not in self._dags:
-            self._dags.add((dag_id, run_id))  # type: ignore[arg-type]
+        if (dag_id, run_id) not in self._runs:
+            self._runs.add((dag_id, run_id))
             run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, run_after=NOW)
             self._session.add(run)
             self._session.flush()
@@ -150,7 +150,7 @@ def waits(database: None) -> Iterator[Waits]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import Trigger
 
-    session = settings.Session()
+    session: Any = settings.Session()  # type: ignore[misc]
 
     def clear() -> None:
         for model in (TaskInstance, Trigger, DagRun, DagModel, DagBundleModel):

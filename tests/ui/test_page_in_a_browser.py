@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +44,7 @@ def url(server: FastAPI, port: int) -> Iterator[str]:
 
 
 @pytest.fixture
-def reader(browser: Any, url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def reader(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     made: list[Reader] = []
 
     def reader(user: str | None = "admin", **how: Any) -> Reader:
@@ -57,7 +55,7 @@ def reader(browser: Any, url: str, request: pytest.FixtureRequest, tmp_path: Pat
 
     yield reader
     for each in made:
-        each.close(request.node.name, Path(os.environ.get("PICTURES") or tmp_path))
+        each.close(request.node.name)
 
 
 @pytest.fixture
