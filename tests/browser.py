@@ -16,9 +16,9 @@ DRAWN = "[data-testid=stream-tasks]"
 PICTURES = {
     "test_each_has_a_row": "page",
     "test_it_is_that_of_airflow[dark]": "page-dark",
-    "test_the_link_shows_while_deferred_and_leads_to_the_task_instance": "link",
+    "test_the_link_shows_while_it_is_deferred_and_leads_to_all_that_is_known": "instance",
     "test_the_connection_form_speaks_streams_words": "connection",
-    "test_a_task_instance_has_the_tab": "tab",
+    "test_the_tab_is_there_where_it_stays_off_others": "tab",
 }
 """The tests of which the documentation has a picture, and how its file is called."""
 

@@ -64,7 +64,7 @@ def get_cli_commands() -> list[CLICommand]:
             ActionCommand(
                 name="test",
                 help="Ask Stream whether key and secret are right",
-                description="Exit status: 0 if they are, 1 if not. It says what the button Test of the form says.",
+                description="Exit status: 0 if they are, 1 if not; then it says what is wrong.",
                 func=lazy_load_command(f"{_COMMANDS}.test_connection"),
                 args=(_CONN_ID, ARG_VERBOSE),
             ),

@@ -48,6 +48,7 @@ class Waits:
         state: str = "deferred",
         ends: datetime | None = NOW + timedelta(seconds=600 + BACKSTOP),
         raw: str | None = None,
+        operator: str = "StreamTaskSensor",
         **given: Any,
     ) -> None:
         """
@@ -83,29 +84,55 @@ class Waits:
             "run_id": run_id,
             place: map_index,
             "state": state,
-            "operator": "StreamTaskSensor",
+            "operator": operator,
+            "task_display_name": task_id,
             "try_number": 1,
             "max_tries": 0,
             "pool": "default_pool",
             "pool_slots": 1,
             "trigger_id": trigger.id,
             "trigger_timeout": ends,
+            "dag_version_id": version.id if (version := self._version(dag_id)) else None,
         }
         self._session.execute(insert(TaskInstance.__table__).values(row))
         self._session.commit()
 
-    def _run(self, dag_id: str, run_id: str) -> None:
+    def serialize(self, dag: Any) -> None:
+        """Store a DAG as the DAG processor does, so that the API server has its tasks."""
+        from airflow.models.serialized_dag import SerializedDagModel
+        from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+        self._dag(dag.dag_id)
+        self._session.commit()
+        SerializedDagModel.write_dag(
+            LazyDeserializedDAG.from_dag(dag), bundle_name="dags-folder", session=self._session
+        )
+        self._session.commit()
+
+    def _dag(self, dag_id: str) -> None:
         from airflow.models.dag import DagModel
-        from airflow.models.dagrun import DagRun
-        from airflow.utils.types import DagRunType
 
         if dag_id not in self._dags:
             self._dags.add(dag_id)
             self._session.add(DagModel(dag_id=dag_id, fileloc="/dags/x.py", bundle_name="dags-folder"))
             self._session.flush()
+
+    def _version(self, dag_id: str) -> Any:
+        from airflow.models.dag_version import DagVersion
+
+        return DagVersion.get_latest_version(dag_id, session=self._session)
+
+    def _run(self, dag_id: str, run_id: str) -> None:
+        from airflow.models.dagrun import DagRun
+        from airflow.utils.types import DagRunType
+
+        self._dag(dag_id)
         if (dag_id, run_id) not in self._runs:
             self._runs.add((dag_id, run_id))
             run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.MANUAL, run_after=NOW)
+            if version := self._version(dag_id):
+                run.created_dag_version_id = version.id
+            run.state = "running"
             self._session.add(run)
             self._session.flush()
 
@@ -145,6 +172,7 @@ def token(user: str) -> str:
 def waits(database: None) -> Iterator[Waits]:
     from airflow import settings
     from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
@@ -153,7 +181,7 @@ def waits(database: None) -> Iterator[Waits]:
     session: Any = settings.Session()  # type: ignore[misc]
 
     def clear() -> None:
-        for model in (TaskInstance, Trigger, DagRun, DagModel, DagBundleModel):
+        for model in (TaskInstance, Trigger, DagRun, DagVersion, DagModel, DagBundleModel):
             session.execute(delete(model.__table__))
         session.commit()
 

@@ -10,8 +10,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import requests
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG
 from fastapi import FastAPI
 
+from airflow_provider_streamtasks._compat import KEEPS_TABS_OFF_OTHERS
+from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
 from tests.browser import DRAWN, Reader, chromium
 from tests.ui.conftest import Waits, token
@@ -205,6 +210,71 @@ class TestRights:
         page = reader(None).open(PAGE)
         page.wait_for_url("**/auth/login**")
         assert page.locator(DRAWN).count() == 0
+
+
+class TestOneInstance:
+    """An Airflow task that has submitted three batches, and waits for two Stream tasks."""
+
+    @pytest.fixture
+    def place(self, waits: Waits, now: datetime, url: str) -> str:
+        """Its address below the API."""
+        with DAG("clean_up", schedule=None) as dag:
+            StreamDeleteChannelsOperator(task_id="delete", cids=["messaging:a"], hard_delete=True)
+            PythonOperator(task_id="foreign", python_callable=print)
+        waits.serialize(dag)
+        add(waits, now, "clean_up", "delete", stream_task_ids=["aaa", "bbb"], operator="StreamDeleteChannelsOperator")
+        place = "dags/clean_up/dagRuns/manual__1/taskInstances/delete"
+        api = requests.Session()
+        api.trust_env = False
+        api.headers["Authorization"] = f"Bearer {token('admin')}"
+
+        def note(life: int, states: list[str]) -> None:
+            batches = [{"state": state, "size": 100, "task_id": None, "failed_items": {}} for state in states]
+            done = api.put(
+                f"{url}/api/v2/{place}/state-store/stream_submission_delete_{life}_0", json={"value": batches}
+            )
+            assert done.ok, done.text
+
+        note(0, ["failed", "failed", "failed"])
+        note(1, ["accepted", "accepted", "uncertain"])
+        for key, value in (("task_ids", ["aaa", "bbb"]), ("failed_items", {"messaging:x": "is frozen"})):
+            done = api.post(f"{url}/api/v2/{place}/xcomEntries", json={"key": key, "value": value})
+            assert done.ok, done.text
+        return place
+
+    def sees(self, page: Any) -> None:
+        page.get_by_test_id("batches-accepted").wait_for()
+        assert re.search(r"accepted\s+2\s+200", page.get_by_test_id("batches-accepted").inner_text())
+        assert re.search(r"uncertain\s+1\s+100", page.get_by_test_id("batches-uncertain").inner_text())
+        assert page.get_by_test_id("batches-failed").count() == 0
+        assert page.get_by_test_id("wait").count() == 1
+        assert "2 Stream tasks: aaa, bbb" in page.get_by_test_id("stream-task-ids").inner_text()
+        page.get_by_text("1 item failed inside.").wait_for()
+        page.get_by_text("is frozen").wait_for()
+
+    def test_the_link_shows_while_it_is_deferred_and_leads_to_all_that_is_known(
+        self, reader: Any, place: str
+    ) -> None:
+        page = reader().open("dags/clean_up/runs/manual__1/tasks/delete/details")
+        link = page.get_by_role("link", name="Stream tasks").first
+        link.wait_for()
+        self.sees(reader().open(link.get_attribute("href")))
+
+    def test_other_operators_have_neither_link_nor_tab(self, reader: Any, place: str, waits: Waits) -> None:
+        waits.add("clean_up", "foreign", state="success", operator="PythonOperator")
+        page = reader().open("dags/clean_up/runs/manual__1/tasks/foreign/details")
+        page.get_by_text("PythonOperator").first.wait_for()
+        page.wait_for_timeout(2000)
+        assert page.get_by_role("link", name=re.compile("^Stream( tasks)?$")).count() == 0
+
+    def test_the_tab_is_there_where_it_stays_off_others(self, reader: Any, place: str) -> None:
+        page = reader().open("dags/clean_up/runs/manual__1/tasks/delete")
+        page.get_by_role("link", name="Details").first.wait_for()
+        tab = page.get_by_role("link", name="Stream", exact=True)
+        if KEEPS_TABS_OFF_OTHERS:
+            tab.click()
+            self.sees(page)
+        assert tab.count() == KEEPS_TABS_OFF_OTHERS
 
 
 class TestTrouble:
