@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import airflow
+
 from tests.conftest import StartTask
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +24,14 @@ def run(*args: str) -> Any:
 
     from airflow.cli import cli_parser
 
+    from airflow_provider_streamtasks.cli.definition import get_cli_commands
+
+    # Not Airflow's whole parser: before 3.2 it asks no provider.
+    parser = cli_parser.DefaultHelpParser()
+    for command in get_cli_commands():
+        cli_parser._add_command(parser.add_subparsers(), command)
     out, err = StringIO(), StringIO()
-    parsed = cli_parser.get_parser().parse_args(["stream", *args])
+    parsed = parser.parse_args(["stream", *args])
     status: Any = 0
     with redirect_stdout(out), redirect_stderr(err):
         try:
@@ -31,6 +39,13 @@ def run(*args: str) -> Any:
         except SystemExit as end:
             status = end.code
     return status, out.getvalue(), err.getvalue()
+
+
+def test_airflow_takes_them_since_32() -> None:
+    from airflow.cli import cli_parser
+
+    asks_providers = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 2)
+    assert ("stream" in cli_parser.ALL_COMMANDS_DICT) is asks_providers
 
 
 def test_importing_the_definition_imports_nothing_heavy() -> None:

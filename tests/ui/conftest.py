@@ -78,7 +78,8 @@ class Waits:
         self._session.flush()
         place = "region_index" if hasattr(TaskInstance, "region_index") else "map_index"
         row = {
-            "id": uuid4(),
+            # A text before Airflow 3.3.
+            "id": TaskInstance.__table__.c.id.type.python_type(str(uuid4())),
             "dag_id": dag_id,
             "task_id": task_id,
             "run_id": run_id,

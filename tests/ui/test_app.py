@@ -163,7 +163,11 @@ class TestWhatIsTold:
 
     def test_plain_json_in_the_database_is_read_as_well(self, ask: Ask, waits: Waits) -> None:
         """That is how Airflow 3.3.2 stores what a worker defers with."""
-        waits.add(raw=json.dumps({"stream_conn_id": "c", "stream_task_ids": ["x"], "started_at": 0}))
+        from airflow.models.crypto import get_fernet
+        from airflow.models.trigger import Trigger
+
+        stored = Trigger.encrypt_kwargs({"stream_conn_id": "c", "stream_task_ids": ["x"]})
+        waits.add(raw=get_fernet().decrypt(stored.encode()).decode())
         assert ask()["waits"][0]["stream_task_ids"] == ["x"]
 
     def test_what_others_wait_for_is_not_listed(self, ask: Ask, waits: Waits) -> None:

@@ -222,7 +222,14 @@ class TestOneInstance:
             StreamDeleteChannelsOperator(task_id="delete", cids=["messaging:a"], hard_delete=True)
             PythonOperator(task_id="foreign", python_callable=print)
         waits.serialize(dag)
-        add(waits, now, "clean_up", "delete", stream_task_ids=["aaa", "bbb"], operator="StreamDeleteChannelsOperator")
+        add(
+            waits,
+            now,
+            "clean_up",
+            "delete",
+            stream_task_ids=["aaa", "bbb"],
+            operator="StreamDeleteChannelsOperator",
+        )
         place = "dags/clean_up/dagRuns/manual__1/taskInstances/delete"
         api = requests.Session()
         api.trust_env = False
