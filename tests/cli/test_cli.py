@@ -23,11 +23,12 @@ def run(*args: str) -> Any:
     from io import StringIO
 
     from airflow.cli import cli_parser
+    from airflow.cli.cli_config import DefaultHelpParser
 
     from airflow_provider_streamtasks.cli.definition import get_cli_commands
 
     # Not Airflow's whole parser: before 3.2 it asks no provider.
-    parser = cli_parser.DefaultHelpParser()
+    parser = DefaultHelpParser()
     for command in get_cli_commands():
         cli_parser._add_command(parser.add_subparsers(), command)
     out, err = StringIO(), StringIO()

@@ -236,7 +236,9 @@ class TestOneInstance:
         api.headers["Authorization"] = f"Bearer {token('admin')}"
 
         def note(life: int, states: list[str]) -> None:
-            batches = [{"state": state, "size": 100, "task_id": None, "failed_items": {}} for state in states]
+            batches: list[dict[str, Any]] = [
+                {"state": state, "size": 100, "task_id": None, "failed_items": {}} for state in states
+            ]
             done = api.put(
                 f"{url}/api/v2/{place}/state-store/stream_submission_delete_{life}_0", json={"value": batches}
             )

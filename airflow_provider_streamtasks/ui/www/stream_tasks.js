@@ -217,26 +217,16 @@ function Ids({ wait }) {
   );
 }
 
-function Progress({ progress, now }) {
-  if (!progress) return "";
-  const { Text } = globalThis.ChakraUI;
-  const ago = duration(secondsBetween(now, progress.at) * -1);
-  const finished = progress.count > 1 ? `${progress.finished} of ${progress.count} finished, ` : "";
-  return h(Text, { as: "span", title: progress.at }, `${finished}${progress.status} ${ago} ago`);
-}
-
 function Triggerer({ triggerer }) {
   if (!triggerer) return h(globalThis.ChakraUI.Text, { as: "span", color: "fg.warning" }, "none yet");
   return h("span", { title: `job ${triggerer.id}` }, triggerer.hostname ?? `job ${triggerer.id}`);
 }
 
-/** Heading, cell, and for which waits there is the column at all. */
 const COLUMNS = [
   ["DAG", (wait) => h(Link, { href: address(`dags/${encodeURIComponent(wait.dag_id)}`).href }, wait.dag_id)],
   ["Run", (wait) => wait.run_id],
   ["Airflow task", (wait) => h(Link, { href: instanceAddress(wait) }, nameOf(wait))],
   ["Stream tasks", (wait) => h(Ids, { wait })],
-  ["Stream said", (wait, now) => h(Progress, { progress: wait.progress, now }), (wait) => wait.progress],
   ["Waiting for", (wait, now) => h(Moment, { at: wait.since }, duration(secondsBetween(wait.since, now)))],
   ["Deadline", (wait, now) => h(Deadline, { wait, now })],
   ["Connection", (wait) => wait.stream_conn_id ?? ""],
@@ -245,7 +235,6 @@ const COLUMNS = [
 
 function Waits({ waits, now }) {
   const { Box, Table } = globalThis.ChakraUI;
-  const columns = COLUMNS.filter(([, , when]) => !when || waits.some(when));
   const row = (wait) => [wait.dag_id, wait.run_id, wait.task_id, wait.map_index, wait.region_index].join("\n");
   return h(
     Box,
@@ -256,7 +245,7 @@ function Waits({ waits, now }) {
       h(
         Table.Header,
         null,
-        h(Table.Row, null, columns.map(([name]) => h(Table.ColumnHeader, { key: name }, name))),
+        h(Table.Row, null, COLUMNS.map(([name]) => h(Table.ColumnHeader, { key: name }, name))),
       ),
       h(
         Table.Body,
@@ -265,7 +254,7 @@ function Waits({ waits, now }) {
           h(
             Table.Row,
             { key: row(wait), "data-testid": "wait" },
-            columns.map(([name, cell]) => h(Table.Cell, { key: name }, cell(wait, now))),
+            COLUMNS.map(([name, cell]) => h(Table.Cell, { key: name }, cell(wait, now))),
           ),
         ),
       ),
