@@ -306,7 +306,7 @@ function guarded(Component) {
 
 const NOTHING =
   "An Airflow task stands here while it is deferred until Stream has finished. Sensors with mode poke or reschedule, " +
-  "and operators with deferrable=False, wait on workers and are not listed.";
+  "and operators without deferrable=True, wait on workers and are not listed.";
 
 function Page() {
   const place = placeOf(globalThis.location.search);

@@ -18,6 +18,7 @@ for dag_id in ("ui_waits", "secret_ui_waits"):
             cids=[f"messaging:endless-{number}" for number in range(150)],
             hard_delete=True,
             wait_for_completion=True,
+            deferrable=True,
             wait_timeout=1200,
         )
         StreamTaskSensor.partial(task_id="wait_mapped", timeout=1200).expand(stream_task_id=[submit.output])
