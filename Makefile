@@ -4,10 +4,8 @@ PINS   ?= constraints.txt
 JOBS   ?= 3
 PIP    := pip==26.3
 PY     := $(VENV)/bin/python
-# A part of `make test` is printed when it has ended, where make can do that: version 4 and newer.
-SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-# A real Airflow comes first, since its tests measure time.
-NICE   := $(if $(shell command -v nice),nice -n 10)
+# How many real Airflows `make system` runs side by side; empty: one.
+AIRFLOWS ?=
 
 # What the storages of tests/transfers take besides; empty leaves out those that need it.
 STORES  ?= stores
@@ -18,7 +16,7 @@ AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-pac
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
 SYSTEM := -m system tests/system tests/docs
-BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check playwright && $(PY) -m pytest -m browser
+BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) playwright && $(PY) -m pytest -m browser
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
@@ -27,7 +25,7 @@ NEWEST := .venv-newest
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures demo test waiting computing check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
+.PHONY: help pictures demo test check lint types unit conformance system docs bench stores chaos storm fuzz findings clean oldest newest system-more
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,15 +47,7 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running, TIMEOUT=600 is for a slow machine)
 	@$(PY) -m demo $(if $(KEEP),--keep) $(if $(TIMEOUT),--timeout $(TIMEOUT))
 
-test: $(VENV)/.dev  ## Everything that CI checks: what waits for a real Airflow beside what computes
-	@$(MAKE) --no-print-directory -j 2 $(SYNC) waiting computing
-
-waiting:
-	@$(MAKE) --no-print-directory system
-	@$(MAKE) --no-print-directory storm
-
-computing:
-	@$(NICE) $(MAKE) --no-print-directory lint types unit conformance docs
+test: lint types unit conformance system storm docs  ## Everything that CI checks
 
 check: lint types  ## What a change needs before each commit, in three minutes: lint, types, and the tests nearest to it
 	@$(PY) -m tests.touched $(UNIT)
@@ -82,7 +72,7 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
-	$(PY) -m pytest -n 3 --dist loadfile $(SYSTEM)
+	$(PY) -m pytest $(if $(AIRFLOWS),-n $(AIRFLOWS) --dist loadfile) $(SYSTEM)
 	@$(if $(CHROMIUM),$(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
 
 pictures: $(VENV)/.dev  ## The pictures in the documentation, from a real Airflow in Chromium
@@ -129,7 +119,7 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	  apache-airflow apache-airflow-core apache-airflow-task-sdk
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
 	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
-	$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile $(SYSTEM)
+	$(NEWEST)/bin/python -m pytest $(SYSTEM)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

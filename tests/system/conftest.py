@@ -1,8 +1,4 @@
-"""
-One real Airflow and one sandbox for the system tests of a process.
-
-They spend most of their time waiting, so three processes share the modules, and each has its own Airflow.
-"""
+"""One real Airflow and one sandbox for the system tests of a process."""
 
 from __future__ import annotations
 

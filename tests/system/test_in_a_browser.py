@@ -44,7 +44,7 @@ def test_the_page_lists_the_waits(reader: Any, waiting: dict[str, str]) -> None:
     page.get_by_text("as of").wait_for()
     rows.first.wait_for()
     assert rows.count() >= 6
-    row = rows.filter(has_text="secret_ui_waits").filter(has_text="delete_many")
+    row = rows.filter(has_text=waiting["secret_ui_waits"]).filter(has_text="delete_many")
     assert re.search(r"2: [0-9a-f-]{36}, [0-9a-f-]{36}", row.inner_text())
     assert "in 1" in row.inner_text()
     assert page.get_by_text("as the XCom return_value of delete names them").count() >= 2

@@ -10,7 +10,7 @@ import jwt
 import pytest
 import requests
 
-from tests.system.real_stream import RealStream
+from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
 
@@ -47,7 +47,11 @@ def ask(real: RealStream, token: str, path: str = WAITS, **query: Any) -> reques
 
 
 def test_an_admin_sees_every_wait(real: RealStream, waiting: dict[str, str]) -> None:
-    answer = ask(real, token_of(real, "admin", "ADMIN")).json()
+    token = token_of(real, "admin", "ADMIN")
+    deadline = time.monotonic() + PATIENCE
+    while not all(each["triggerer"] for each in (answer := ask(real, token).json())["waits"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
     seen = {(each["dag_id"], each["task_id"], each["map_index"]): each for each in answer["waits"]}
     tasks = {("wait", -1), ("delete_many", -1), ("wait_mapped", 0)}
     assert {(dag_id, *task) for dag_id in DAGS for task in tasks} <= set(seen)
