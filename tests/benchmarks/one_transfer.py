@@ -62,7 +62,7 @@ def provider(stream_task_id: str, destination: str) -> Callable[[], Any]:
 
 def plain(url: str, destination: str) -> Callable[[], Any]:
     """What many would write: ``requests``, SHA-256, and fsspec as it comes, or a file on a disk."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
     import requests
 
     options = json.loads(os.environ.get("PLAIN_OPTIONS", "{}"))

@@ -54,7 +54,8 @@ def test_airflow_takes_what_it_declares() -> None:
     from airflow import plugins_manager
 
     if not hasattr(plugins_manager, "_get_ui_plugins"):
-        pytest.skip("this Airflow collects them elsewhere")
+        assert not _compat.RUNS_WITHOUT_WORKERS  # 3.1 and 3.2 collect them elsewhere
+        return
     apps = [each["url_prefix"] for each in plugins_manager.get_fastapi_plugins()[0]]
     assert "/streamtasks" in apps
     assert "stream-tasks" in [each["url_route"] for each in plugins_manager._get_ui_plugins()[1]]
