@@ -49,9 +49,11 @@ def ask(real: RealStream, token: str, path: str = WAITS, **query: Any) -> reques
 def test_an_admin_sees_every_wait(real: RealStream, waiting: dict[str, str]) -> None:
     token = token_of(real, "admin", "ADMIN")
     deadline = time.monotonic() + PATIENCE
-    while not all(each["triggerer"] for each in (answer := ask(real, token).json())["waits"]):
+    answer = ask(real, token).json()
+    while not all(each["triggerer"] for each in answer["waits"]):
         assert time.monotonic() < deadline
         time.sleep(0.5)
+        answer = ask(real, token).json()
     seen = {(each["dag_id"], each["task_id"], each["map_index"]): each for each in answer["waits"]}
     tasks = {("wait", -1), ("delete_many", -1), ("wait_mapped", 0)}
     assert {(dag_id, *task) for dag_id in DAGS for task in tasks} <= set(seen)
