@@ -89,7 +89,7 @@ bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with
 	$(PY) -m tests.benchmarks.export
 
 stores: $(VENV)/.dev  ## Every storage that can run here, with the time of each case
-	$(PY) -m pytest tests/transfers/test_storages.py -v --durations=0
+	$(PY) -m pytest tests/transfers/test_storages.py tests/transfers/test_s3_buckets.py -v --durations=0
 
 chaos: $(VENV)/.dev  ## Five rehearsals of everything that can break, each with a seed of its own (40 minutes)
 	$(PY) -m tests.chaos --seeds 5 --write
