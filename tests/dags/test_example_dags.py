@@ -260,6 +260,13 @@ class TestNightlyExport:
 
 
 class TestRetention:
+    @pytest.fixture
+    def dags(self, dags: dict[str, Any]) -> dict[str, Any]:
+        """Read anew for each test: dag.test() leaves the values of its run where the templates were."""
+        from tests.airflow_names import DagBag
+
+        return dict(DagBag(dag_folder=FOLDER / "retention_cleanup.py").dags)
+
     @pytest.fixture(autouse=True)
     def channels(self, control: SandboxControl, connection: None) -> None:
         now = datetime.now(timezone.utc)

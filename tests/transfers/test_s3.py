@@ -129,7 +129,7 @@ def test_five_cuts_on_the_way(
     bucket: Bucket, start_export: StartExport, control: SandboxControl, store: Store
 ) -> None:
     task_id = start_export(bytes=SIZE)
-    control.fault("cut", operation="Download", bytes=4 * MIB, times=5)
+    control.fault("cut", operation="Download", bytes=3 * MIB, times=5)
     store(task_id, destination=FOLDER)
     assert [entry["status"] for entry in control.journal("Download")] == [200, *[206] * 5]
     assert bucket.read(f"{task_id}.jsonl") == CONTENT

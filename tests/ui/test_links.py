@@ -48,6 +48,8 @@ def dag() -> Any:
         submit = StreamDeleteChannelsOperator(task_id="submit", cids=["messaging:a"], hard_delete=True)
         StreamTaskSensor(task_id="wait", stream_task_id=submit.output)
         StreamTaskSensor.partial(task_id="mapped").expand(stream_task_id=["one", "two"])
+    # dag.test() in the same process, of another test, switches links off.
+    DagSerialization._load_operator_extra_links = True
     return DagSerialization.from_dict(DagSerialization.to_dict(dag))
 
 
