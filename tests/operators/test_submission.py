@@ -603,7 +603,7 @@ def test_behind_a_long_pause_it_still_waits_if_asked_to(
 ) -> None:
     set_connection(extra={"rate_limit_share": 1})
     control.fate(pending=0, running=0)
-    control.budget("DeleteChannels", limit=2, window=2)
+    control.budget("DeleteChannels", limit=2, window=6)
     execute(run, **WAIT, deferrable=True)
     assert [deferral.method_name for deferral in run.deferrals][-2:] == ["go_on", "execute_complete"]
     assert len(run.xcoms["result"]) == 3
