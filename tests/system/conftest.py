@@ -39,7 +39,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStream]:
     with (
         local_sandbox(folder / "sandbox.log", fates) as sandbox,
         running_sandbox() as skewed,
-        running_sandbox(window=15) as small,
+        running_sandbox(window=30) as small,
         local_mail() as mail,
     ):
         small.control.budget("DeleteChannels", limit=15)
