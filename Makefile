@@ -82,11 +82,12 @@ system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have,
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
 	$(PY) -m pytest -m more tests/system/more
 
-bench: $(VENV)/.dev  ## What waiting costs, and storing an export, compared with other ways (an hour)
+bench: $(VENV)/.dev  ## What waiting, storing an export and reading ten million items cost (an hour and a half)
 	$(PY) -m tests.benchmarks
 	$(PY) -m tests.benchmarks.tables
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.export
+	$(PY) -m tests.benchmarks.items
 
 stores: $(VENV)/.dev  ## Every storage that can run here, with the time of each case
 	$(PY) -m pytest tests/transfers/test_storages.py tests/transfers/test_s3_buckets.py -v --durations=0

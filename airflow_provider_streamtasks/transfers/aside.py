@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-WAITING = 8
+WAITING = 6
 """Chunks that may wait for a thread. They are in memory."""
 
 

@@ -73,12 +73,13 @@ class Upload(Draft):
             _compat.drop_upload(file)
 
     def _send(self) -> None:
+        part = bytes(self._pending)
+        self._pending.clear()  # before the upload, for which the storage's library makes copies of its own
         with os_errors(self._path, "written"):
             if self._file is None:
                 mode = "wb" if self._replace else "xb"
                 self._file = self._fs.open(self._path.path, mode, block_size=self._part)
-            self._file.write(bytes(self._pending))
-        self._pending.clear()
+            self._file.write(part)
 
     def _refuse_early(self, early: frozenset[str]) -> None:
         with os_errors(self._path, "written"):

@@ -249,10 +249,12 @@ def to_s3(source: Source, rounds: int, folder: Path) -> dict[str, Any]:
     def on_new_server(go: Callable[[str], Measured]) -> Measured:
         # moto keeps what was uploaded in memory, so each run gets a new one.
         with s3() as endpoint:
-            extra = {"endpoint_url": endpoint}
-            connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
+            # On a busy machine moto takes minutes to put 2 GiB together, and refuses the repeated request.
+            patient = {"endpoint_url": endpoint, "config_kwargs": {"read_timeout": 600}}
+            connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": patient}
             os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
-            os.environ["PLAIN_OPTIONS"] = json.dumps({"client_kwargs": extra})
+            plain = {"client_kwargs": {"endpoint_url": endpoint}, "config_kwargs": patient["config_kwargs"]}
+            os.environ["PLAIN_OPTIONS"] = json.dumps(plain)
             return go(endpoint)
 
     ways: dict[str, Callable[[], Measured]] = {

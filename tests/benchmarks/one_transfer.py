@@ -84,8 +84,9 @@ def plain(url: str, destination: str) -> Callable[[], Any]:
 def pipe(bucket: str, endpoint: str) -> Callable[[], Any]:
     """What comes from standard input to S3, as boto3 uploads files."""
     import boto3
+    from botocore.config import Config
 
-    client = boto3.client("s3", endpoint_url=endpoint)
+    client = boto3.client("s3", endpoint_url=endpoint, config=Config(read_timeout=600))
     client.list_buckets()
     return lambda: client.upload_fileobj(sys.stdin.buffer, bucket, "exports/pipe")
 
