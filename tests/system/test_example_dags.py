@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -115,6 +118,49 @@ class TestRetentionCleanup:
             "messaging:left-1": {"status": "ok"},
             "messaging:left-2": {"status": "ok"},
         }
+
+
+class TestDeleteUsersAfterApproval:
+    DAG_ID = "delete_users_after_approval"
+    GUESTS = ("guest-1", "guest-2")
+
+    def asked(self, real: RealStream) -> tuple[str, dict[str, Any]]:
+        """Start a run; return its id, and what the approver sees, once a person is waited for."""
+        for guest in self.GUESTS:
+            real.sandbox.control.add_user(guest, role="guest")
+        run_id = real.airflow.trigger(self.DAG_ID)
+        deadline = time.monotonic() + PATIENCE
+        while states(real, self.DAG_ID, run_id)["approve"] not in ("deferred", "awaiting_input"):
+            assert time.monotonic() < deadline, states(real, self.DAG_ID, run_id)
+            time.sleep(0.5)
+        return run_id, real.airflow.call("GET", self.question(run_id))
+
+    def question(self, run_id: str) -> str:
+        run = f"/dags/{self.DAG_ID}/dagRuns/{quote(run_id, safe='')}"
+        return f"{run}/taskInstances/approve/-1/hitlDetails"
+
+    def answer(self, real: RealStream, run_id: str, option: str) -> str:
+        real.airflow.call("PATCH", self.question(run_id), body={"chosen_options": [option]})
+        return real.airflow.wait_for_run(self.DAG_ID, run_id, timeout=PATIENCE)
+
+    def deletions_of_guests(self, real: RealStream) -> list[list[str]]:
+        calls = [call["items"] for call in real.sandbox.control.journal("DeleteUsers")]
+        return [sorted(items) for items in calls if set(items) & set(self.GUESTS)]
+
+    def test_a_rejection_deletes_nobody_and_an_approval_those_who_were_counted(
+        self, real: RealStream
+    ) -> None:
+        run_id, seen = self.asked(real)
+        assert seen["subject"] == "Delete 2 users for good?"
+        assert "guest-1, guest-2" in seen["body"]
+        assert self.answer(real, run_id, "Reject") == "success"
+        assert states(real, self.DAG_ID, run_id)["delete_users"] == "skipped"
+        assert self.deletions_of_guests(real) == []
+
+        run_id, _ = self.asked(real)
+        assert self.deletions_of_guests(real) == []
+        assert self.answer(real, run_id, "Approve") == "success"
+        assert self.deletions_of_guests(real) == [["guest-1", "guest-2"]]
 
 
 class TestFailureAlerts:
