@@ -19,13 +19,8 @@ from airflow_provider_streamtasks.sandbox.fields import check
 from airflow_provider_streamtasks.sandbox.jobs import Job, StreamTask
 from airflow_provider_streamtasks.sandbox.journal import Journal
 from airflow_provider_streamtasks.sandbox.messages import Messages
-from airflow_provider_streamtasks.sandbox.operations import (
-    OPERATIONS,
-    Operation,
-    Scene,
-    Submission,
-    verdicts,
-)
+from airflow_provider_streamtasks.sandbox.operations import OPERATIONS
+from airflow_provider_streamtasks.sandbox.operations.operation import Operation, Scene, Submission, verdicts
 from airflow_provider_streamtasks.sandbox.queries import Queries
 from airflow_provider_streamtasks.sandbox.rules import BadRule
 from airflow_provider_streamtasks.sandbox.storage import EXPORTS, ExportedFile, Storage

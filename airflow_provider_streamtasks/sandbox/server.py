@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from airflow_provider_streamtasks.protocol.credentials import is_loopback
 from airflow_provider_streamtasks.sandbox import outages
 from airflow_provider_streamtasks.sandbox.answers import Answer, Refusal, denied, failure, missing, success
 from airflow_provider_streamtasks.sandbox.api import StreamApi
@@ -216,16 +216,6 @@ class _Control:
         """The messages of the channel ``?channel=`` (a cid), in the order they were sent."""
         messages = self._api.messages.in_channel(request.query.get("channel", ""))
         return web.json_response({"messages": messages})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host's address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _respond(request: web.Request, answer: Answer) -> web.StreamResponse:
