@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import inspect
 import os
 import shutil
@@ -15,11 +16,16 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = _home
 
 from airflow.sdk import BaseOperator  # noqa: E402
+from docutils.nodes import Node  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+from sphinx.util.docutils import SphinxDirective  # noqa: E402
 
 from airflow_provider_streamtasks import __version__  # noqa: E402
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator  # noqa: E402
 from airflow_provider_streamtasks.operators.items import ItemsArgument  # noqa: E402
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE  # noqa: E402
+from airflow_provider_streamtasks.protocol.operations import Operation  # noqa: E402
+from airflow_provider_streamtasks.provider_info import get_provider_info  # noqa: E402
 
 project = "airflow-provider-streamtasks"
 author = "The airflow-provider-streamtasks contributors"
@@ -64,7 +70,29 @@ def say_what_is_shared(app: Sphinx, what: str, name: str, obj: Any, options: Any
         lines += ["The other arguments are those that :ref:`all operators share <shared-arguments>`.", ""]
 
 
+class Operations(SphinxDirective):
+    """The table of Stream's operations: each row of the catalogue with its operator."""
+
+    def run(self) -> list[Node]:
+        """Return the table."""
+        operators = {
+            operation.name: f":class:`~{module}.{name}`"
+            for module in get_provider_info()["operators"][0]["python-modules"]
+            for name, operator in vars(importlib.import_module(module)).items()
+            if isinstance(operation := getattr(operator, "stream_operation", None), Operation)
+        }
+        rows = [("Operator", "Stream's operation", "Items in one request")]
+        for name, row in CATALOGUE.items():
+            items = f"{row.items.cap:,} {row.items.name}" if row.items else ""
+            rows.append((operators[name], f"``{name}``", items))
+        table = ".. list-table::\n   :header-rows: 1\n"
+        for first, *others in rows:
+            table += f"\n   * - {first}" + "".join(f"\n     - {cell}" for cell in others)
+        return self.parse_text_to_nodes(table)
+
+
 def setup(app: Sphinx) -> None:
     """Connect the above with Sphinx."""
     app.connect("autodoc-process-signature", show_all_arguments)
     app.connect("autodoc-process-docstring", say_what_is_shared)
+    app.add_directive("operations", Operations)

@@ -314,13 +314,6 @@ CREATE_IMPORT_V2 = Operation(
 """Imports of the second generation."""
 
 CATALOGUE: Mapping[str, Operation] = {
-    row.name: row
-    for row in (
-        DELETE_CHANNELS, EXPORT_CHANNELS, CHANNEL_BATCH_UPDATE,
-        DELETE_USERS, DEACTIVATE_USERS, REACTIVATE_USERS, EXPORT_USERS,
-        DELETE_CALL,
-        DELETE_FEED, DELETE_FEEDS, DELETE_FEED_USER_DATA, EXPORT_FEED_USER_DATA,
-        IMPORT_BLOCK_LIST, BULK_IMAGE_MODERATION,
-    )
-}  # fmt: skip
-"""Every row, by Stream's name of the operation."""
+    row.name: row for row in list(globals().values()) if isinstance(row, Operation)
+}
+"""Every row, by Stream's name of the operation. The table of operators in the documentation is made of it."""

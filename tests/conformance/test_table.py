@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from getstream import AsyncStream
 
-from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE, CREATE_IMPORT, CREATE_IMPORT_V2
+from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE
 from airflow_provider_streamtasks.sandbox.api import StreamApi
 from airflow_provider_streamtasks.sandbox.fields import Field
 from airflow_provider_streamtasks.sandbox.operations import OPERATIONS
@@ -23,8 +23,7 @@ MODELLED = [row for row in TABLE if row.request]
 
 
 def test_every_operation_of_the_catalogue_has_a_row() -> None:
-    imports = {CREATE_IMPORT.name, CREATE_IMPORT_V2.name}
-    assert CATALOGUE.keys() | imports <= {row.operation for row in TABLE}
+    assert CATALOGUE.keys() <= {row.operation for row in TABLE}
 
 
 def test_every_endpoint_of_the_sandbox_has_a_row() -> None:

@@ -20,6 +20,8 @@ from airflow_provider_streamtasks.protocol.catalogue import (
     BULK_IMAGE_MODERATION,
     CATALOGUE,
     CHANNEL_BATCH_UPDATE,
+    CREATE_IMPORT,
+    CREATE_IMPORT_V2,
     DEACTIVATE_USERS,
     DELETE_CALL,
     DELETE_CHANNELS,
@@ -95,7 +97,9 @@ def one_recorder() -> Iterator[Recorder]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             pairs = sorted(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
             sent.append(Sent(self.command, path, pairs, headers, self.rfile.read(length)))
-            content = json.dumps({"duration": "1ms", "task_id": "t", "result": {}}).encode()
+            content = json.dumps(
+                {"duration": "1ms", "task_id": "t", "id": "t", "import_task": {"id": "t"}, "result": {}}
+            ).encode()
             self.send_response(200 if self.command == "DELETE" else 201)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -177,6 +181,10 @@ SDK: dict[str, Callable[..., Any]] = {
         id=blocklist_id, **given
     ),
     "bulk_image_moderation": lambda client, **given: client.moderation.bulk_image_moderation(**given),
+    "CreateImport": lambda client, **given: client.create_import(**given),
+    "CreateImportV2Task": lambda client, settings, **given: client.create_import_v2_task(
+        settings=models.ImportV2TaskSettings(**settings), **given
+    ),
 }
 
 USERS = {"user_ids": ["joe", 'täsk-✓ "quoted"', "../x"]}
@@ -320,6 +328,14 @@ CASES: list[tuple[Operation, dict[str, Any]]] = [
     ),
     *((IMPORT_BLOCK_LIST, {"blocklist_id": nasty, "items": ["a"]}) for nasty in NASTY),
     (BULK_IMAGE_MODERATION, {"csv_file": "https://example.com/images.csv?a=b&c=%20ü"}),
+    *(
+        (CREATE_IMPORT, {"path": "streams-import-bucket/a b.json", **options})
+        for options in ({"mode": "upsert"}, {"mode": "insert", "merge_custom": False})
+    ),
+    *(
+        (CREATE_IMPORT_V2, {"product": "chat", "settings": {"mode": "upsert", "path": "a b.json"}, **options})
+        for options in ({}, {"user_id": "joe"})
+    ),
 ]
 
 
@@ -375,6 +391,7 @@ REQUESTS: dict[str, type] = {
     "DeleteFeedsBatch": models.DeleteFeedsBatchRequest,
     "DeleteFeedUserData": models.DeleteFeedUserDataRequest,
     "ImportBlockList": models.ImportBlockListRequest,
+    "CreateImport": models.CreateImportRequest,
     "bulk_image_moderation": models.BulkImageModerationRequest,
 }
 

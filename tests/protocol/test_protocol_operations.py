@@ -40,7 +40,7 @@ UPDATE_DATA = {**BATCH_UPDATE, "operation": "updateData"}
 
 
 def test_the_catalogue_names_each_row_as_stream_does() -> None:
-    assert len(CATALOGUE) == 14
+    assert len(CATALOGUE) == 16
     assert all(name == row.name == row.label for name, row in CATALOGUE.items())
 
 
@@ -76,6 +76,8 @@ def test_one_request_carries_as_much_as_stream_allows(name: str, cap: int) -> No
 def test_the_other_operations_work_on_no_list() -> None:
     assert {name for name, row in CATALOGUE.items() if row.items is None} == {
         "ChannelBatchUpdate",
+        "CreateImport",
+        "CreateImportV2Task",
         "DeleteCall",
         "DeleteFeed",
         "DeleteFeedUserData",
