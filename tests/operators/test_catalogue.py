@@ -36,7 +36,7 @@ def test_every_operation_has_an_operator_and_every_operator_an_operation() -> No
         and value is not StreamBaseOperator
     }
     assert defined == set(ARGUMENTS)
-    operators = [*OPERATORS, StreamImportOperator, StreamImportV2Operator]
+    operators: list[type[StreamBaseOperator]] = [*OPERATORS, StreamImportOperator, StreamImportV2Operator]
     assert sorted(operator.stream_operation.name for operator in operators) == sorted(CATALOGUE)
 
 
