@@ -8,7 +8,7 @@ the provider takes the safe way and says so in the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib import import_module
@@ -354,6 +354,29 @@ def loop_position(ti: Any, map_index: int) -> dict[str, Any]:
     index = getattr(ti, "region_index", map_index)  # 3.4
     looped = index != map_index
     return {"region_id": str(ti.region_id) if looped else None, "region_index": index if looped else None}
+
+
+def xcom_values(key: str, ti_ids: Collection[Any], session: Any) -> dict[Any, Any]:
+    """
+    Return an XCom of several task instances, as Airflow's database has it: id of a task instance -> value.
+
+    :param ti_ids: ids of rows of the model
+    """
+    from airflow.models import xcom
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import and_, select
+
+    those = TaskInstance.id.in_(ti_ids)
+    if hasattr(xcom, "build_xcom_read_query"):  # 3.4 keeps XComs by the attempt
+        query = xcom.build_xcom_read_query(producer_ids=select(TaskInstance.id).where(those), key=key)
+        return {found.task_instance_id: found.value for found in session.scalars(query)}
+    model = xcom.XComModel
+    same = and_(*(getattr(model, name) == getattr(TaskInstance, name) for name in _COORDINATES))
+    query = select(TaskInstance.id, model.value).join(model, same).where(those, model.key == key)
+    return {row.id: row.value for row in session.execute(query)}
+
+
+_COORDINATES = ("dag_id", "run_id", "task_id", "map_index")
 
 
 def readable_dag_ids(auth_manager: Any, dag_ids: set[str], user: Any, session: Any) -> set[str]:

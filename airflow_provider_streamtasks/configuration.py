@@ -45,6 +45,11 @@ def max_result_size() -> int:
     return int(conf.getint(SECTION, "max_result_size", fallback=64 * 1024))
 
 
+def record_progress() -> bool:
+    """Tell whether waits in the triggerer record how far they have come."""
+    return bool(conf.getboolean(SECTION, "record_progress", fallback=True))
+
+
 def redact_result_urls() -> bool:
     """Tell whether results lose the signatures of their URLs before they become XComs."""
     return bool(conf.getboolean(SECTION, "redact_result_urls", fallback=False))

@@ -161,6 +161,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "65536",
                     },
+                    "record_progress": {
+                        "description": (
+                            "Whether waits of more than a minute in the triggerer record in an XCom, at most "
+                            "once a minute, what Stream said last and how many Stream tasks have finished."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
                     "redact_result_urls": {
                         "description": (
                             "Whether URLs in results lose their signature, and with it the right to download "

@@ -103,7 +103,13 @@ class StreamTaskWaiter(BaseOperator):
 
     def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
         """Return the trigger that waits, from now on."""
-        return StreamTaskTrigger(self.stream_conn_id, task_ids, time.time(), **asdict(self.wait_terms()))
+        return StreamTaskTrigger(
+            self.stream_conn_id,
+            task_ids,
+            time.time(),
+            **asdict(self.wait_terms()),
+            record_progress=self.do_xcom_push,
+        )
 
     @abstractmethod
     def wait_terms(self) -> WaitTerms:
@@ -254,6 +260,7 @@ class ImportWaiter(StreamTaskWaiter):
             stream_task_ids=task_ids,
             started_at=time.time(),
             cancel_on_kill=self.cancel_on_kill,
+            record_progress=self.do_xcom_push,
             **asdict(self.wait_terms()),
             **self.pollable.serialize(),
         )

@@ -125,10 +125,18 @@ def _flat(wait: dict[str, Any]) -> dict[str, Any]:
         "task_id": wait["task_id"],
         "map_index": wait["map_index"],
         "stream_tasks": f"{ids} and {more} more" if more > 0 else ids,
+        "progress": _progress(wait["progress"]),
         "since": wait["since"],
         "deadline": wait["deadline"],
         "conn_id": wait["stream_conn_id"],
     }
+
+
+def _progress(progress: dict[str, Any] | None) -> str | None:
+    if progress is None:
+        return None
+    finished = f"{progress['finished']} of {progress['stream_tasks']} finished"
+    return f"{finished}, {progress['status']} at {progress['said_at']}" if progress["said_at"] else finished
 
 
 def _moment(seconds: float | None) -> str | None:

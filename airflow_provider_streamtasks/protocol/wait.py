@@ -104,6 +104,8 @@ class Wait:
     :param started_at: Unix time at which the wait began, maybe in another process
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     :ivar polls: answers taken in by this process, errors included
+    :ivar last_word: what this process heard last of a Stream task that is not finished: its status, and the
+        Unix time of that answer
     """
 
     __slots__ = (
@@ -116,6 +118,7 @@ class Wait:
         "error",
         "errors_since",
         "interval",
+        "last_word",
         "polls",
         "started_at",
         "task_ids",
@@ -137,6 +140,7 @@ class Wait:
         self.error: StreamException | None = None
         self.interval: Callable[[float], float] = usual_interval
         self.polls = 0
+        self.last_word: tuple[str, float] | None = None
         # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
         # Of those not known to be finished: Unix time of the next poll, infinite while one is under way.
         self._due = dict.fromkeys(self.task_ids, started_at)
@@ -172,6 +176,10 @@ class Wait:
     def open_task_ids(self) -> list[str]:
         """The Stream tasks that are not known to be finished."""
         return [*self._due, *(task_id for task_id, task in self._closed.items() if task is None)]
+
+    def finished_task(self, task_id: str) -> StreamTask | None:
+        """Return a Stream task if it is known to be finished."""
+        return self._closed.get(task_id)
 
     @property
     def confirming(self) -> bool:
@@ -214,6 +222,8 @@ class Wait:
         note, pause = None, 0.0
         if isinstance(answer, StreamTask):
             self.errors_since = None
+            if not answer.finished:
+                self.last_word = (answer.status, now)
             self._errors.pop(task_id, None)
             if answer.may_pass and not self._is_confirmed(task_id, now):
                 note = f"{describe_failure(answer)}. That may pass: it counts once further polls say the same"
@@ -269,7 +279,7 @@ class Wait:
         """
         if self.error is not None:
             raise self.error
-        finished = [task for task_id in self.task_ids if (task := self._closed.get(task_id))]
+        finished = [task for task_id in self.task_ids if (task := self.finished_task(task_id))]
         return Ended(finished, self.open_task_ids, self.terms.timeout)
 
     def _is_confirmed(self, task_id: str, now: float) -> bool:

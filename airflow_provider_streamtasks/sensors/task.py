@@ -285,6 +285,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             task_ids,
             started_at,
             end=self._ends_in_triggerer(),
+            record_progress=self.do_xcom_push,
             **more,
             **asdict(self.xcom_policy()),
             **asdict(self.wait_terms()),

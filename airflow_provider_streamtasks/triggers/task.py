@@ -18,6 +18,7 @@ from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended, Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.triggers.progress import recorded
 
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
@@ -44,6 +45,7 @@ class StreamTaskTrigger(BaseTrigger):
     :param poll_interval: seconds between two polls at least
     :param max_poll_interval: seconds between two polls at most
     :param keep_on_errors: whether no error ends the wait
+    :param record_progress: whether an XCom records how far a wait of more than a minute has come
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class StreamTaskTrigger(BaseTrigger):
         poll_interval: float,
         max_poll_interval: float,
         keep_on_errors: bool = False,
+        record_progress: bool = True,
     ) -> None:
         super().__init__()
         self.stream_conn_id = stream_conn_id
         self.stream_task_ids = tuple(stream_task_ids)
         self.started_at = started_at
         self.terms = _shared_terms(timeout, poll_interval, max_poll_interval, keep_on_errors)
+        self.record_progress = record_progress
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
@@ -69,6 +73,7 @@ class StreamTaskTrigger(BaseTrigger):
             "stream_task_ids": list(self.stream_task_ids),
             "started_at": self.started_at,
             **asdict(self.terms),
+            "record_progress": self.record_progress,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -77,7 +82,8 @@ class StreamTaskTrigger(BaseTrigger):
         left = max(0.0, wait.deadline - time.time())
         log.info("Waiting up to %.10g s for Stream to finish %s", left, in_words(wait.task_ids))
         try:
-            await self.carry_out(wait)
+            with recorded(wait, self):
+                await self.carry_out(wait)
         except StreamException as error:
             wait.error = error
         except Exception as error:

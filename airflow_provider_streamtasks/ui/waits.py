@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, joinedload, lazyload
 
 from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.protocol.progress import PROGRESS, read_progress
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
 
 TRIGGERS = "airflow_provider_streamtasks.triggers."
@@ -94,7 +95,9 @@ def waits(where: Where, readable: Collection[str], limit: int, session: Session)
         # What these would bring along by themselves nobody reads.
         .options(lazyload("*"), joinedload(Trigger.triggerer_job))
     )
-    return [_wait(*row) for row in session.execute(query)]
+    rows = session.execute(query).all()
+    records = _compat.xcom_values(PROGRESS, [ti.id for ti, _, _ in rows], session)
+    return [{**_wait(*row), "progress": read_progress(records.get(row[0].id))} for row in rows]
 
 
 def _of_waits(query: Any, where: Where) -> Any:

@@ -85,6 +85,27 @@ def test_the_link_costs_no_worker(real: RealStream, waiting: dict[str, str]) -> 
     assert real.airflow.worker_starts("ui_waits", waiting["ui_waits"], "wait") == 0
 
 
+def test_after_a_minute_it_says_what_stream_said_last(real: RealStream, waiting: dict[str, str]) -> None:
+    token = token_of(real, "admin", "ADMIN")
+    deadline = time.monotonic() + 90 + PATIENCE
+    told: dict[str, Any] = {"": None}
+    while not all(told.values()):
+        assert time.monotonic() < deadline, told
+        time.sleep(1)
+        waits = ask(real, token, dag_id="ui_waits").json()["waits"]
+        told = {each["task_id"]: each["progress"] for each in waits}
+    assert {each["status"] for each in told.values()} == {"running"}
+    assert {task_id: each["stream_tasks"] for task_id, each in told.items()} == {
+        "wait": 1,
+        "delete_many": 2,
+        "wait_mapped": 1,
+    }
+    path = (
+        f"/api/v2/dags/ui_waits/dagRuns/{waiting['ui_waits']}/taskInstances/wait/xcomEntries/stream_progress"
+    )
+    assert ask(real, token, path, deserialize=False).json()["value"]["status"] == "running"
+
+
 def test_the_command_line_lists_the_waits(real: RealStream, waiting: dict[str, str]) -> None:
     import json
 

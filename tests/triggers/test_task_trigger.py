@@ -70,6 +70,7 @@ def test_a_trigger_is_made_again_from_its_path_and_arguments() -> None:
         "poll_interval": 0.05,
         "max_poll_interval": 1.0,
         "keep_on_errors": True,
+        "record_progress": True,
     }
 
 

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 
+from airflow_provider_streamtasks.protocol.progress import PROGRESS
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=timezone.utc)
@@ -49,12 +50,14 @@ class Waits:
         ends: datetime | None = NOW + timedelta(seconds=600 + BACKSTOP),
         raw: str | None = None,
         operator: str = "StreamTaskSensor",
+        progress: Any = None,
         **given: Any,
     ) -> None:
         """
         Add one.
 
         :param raw: what stands in the database in place of the trigger's arguments
+        :param progress: what it has recorded of how far it has come
         :param given: those of its arguments that are not as usual
         """
         from airflow.models.taskinstance import TaskInstance
@@ -96,7 +99,26 @@ class Waits:
             "dag_version_id": version.id if (version := self._version(dag_id)) else None,
         }
         self._session.execute(insert(TaskInstance.__table__).values(row))
+        if progress is not None:
+            self._push(row, map_index, progress)
         self._session.commit()
+
+    def _push(self, row: dict[str, Any], map_index: int, value: Any) -> None:
+        from airflow.models.dagrun import DagRun
+        from airflow.models.xcom import XComModel
+
+        if for_attempt := getattr(XComModel, "set_for_attempt", None):  # 3.4
+            where = {"task_instance_id": row["id"]}
+            for_attempt(key=PROGRESS, value=value, serialize=False, session=self._session, **where)
+        else:
+            # As the execution API writes it.
+            where = {name: row[name] for name in ("dag_id", "task_id", "run_id")}
+            run = self._session.scalar(
+                select(DagRun.id).where(DagRun.run_id == row["run_id"], DagRun.dag_id == row["dag_id"])
+            )
+            self._session.add(
+                XComModel(dag_run_id=run, key=PROGRESS, value=value, map_index=map_index, **where)
+            )
 
     def serialize(self, dag: Any) -> None:
         """Store a DAG as the DAG processor does, so that the API server has its tasks."""

@@ -32,6 +32,7 @@ FIELDS = {
     "since",
     "deadline",
     "triggerer",
+    "progress",
 }
 
 Ask = Callable[..., Any]
@@ -115,7 +116,37 @@ class TestWhoMayRead:
         assert ask("viewer", text="secret") | {"as_of": None} == {"waits": [], "total": 0, "as_of": None}
 
 
+SAID = {
+    "status": "running",
+    "said_at": NOW.isoformat(),
+    "stream_tasks": 3,
+    "finished": 1,
+    "failed": 0,
+    "errors_since": None,
+}
+
+
 class TestWhatIsTold:
+    def test_what_stream_said_last_is_told_of_each(self, ask: Ask, waits: Waits) -> None:
+        waits.add(map_index=0, progress=SAID)
+        waits.add(map_index=1, progress={**SAID, "finished": 2})
+        waits.add(map_index=2)
+        waits.add(task_id="other", progress={**SAID, "finished": 3})
+        told = {(each["task_id"], each["map_index"]): each["progress"] for each in ask()["waits"]}
+        assert told == {
+            ("wait", 0): SAID,
+            ("wait", 1): {**SAID, "finished": 2},
+            ("wait", 2): None,
+            ("other", -1): {**SAID, "finished": 3},
+        }
+
+    def test_what_somebody_else_wrote_under_that_key_is_not_told(self, ask: Ask, waits: Waits) -> None:
+        waits.add(progress={"password": "a-secret-of-somebody"})
+        waits.add(map_index=1, progress={**SAID, "password": "a-secret-of-somebody"})
+        answer = ask()
+        assert sorted(each["progress"] is None for each in answer["waits"]) == [False, True]
+        assert "a-secret-of-somebody" not in json.dumps(answer)
+
     def test_a_wait_has_these_fields_and_no_others(self, ask: Ask, waits: Waits) -> None:
         waits.add(password="a-secret-of-somebody")
         answer = ask()

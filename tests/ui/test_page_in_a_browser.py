@@ -88,6 +88,26 @@ class TestWaits:
         assert "5: aaa, bbb, ccc and 2 more" in text
         assert re.search(r"5 min( \d+ s)?\s+in (10 min|9 min \d+ s)\s+stream_default\s+none yet", text)
         assert "wait [4]" in rows.filter(has_text="imports").inner_text()
+        assert "not recorded yet" in text
+
+    def test_what_stream_said_last_is_shown(self, reader: Any, waits: Waits, now: datetime) -> None:
+        said = {
+            "status": "running",
+            "said_at": (now - timedelta(seconds=90)).isoformat(),
+            "stream_tasks": 3,
+            "finished": 2,
+            "failed": 1,
+            "errors_since": None,
+        }
+        add(waits, now, "exports", progress=said)
+        add(waits, now, "deaf", progress={**said, "errors_since": (now - timedelta(seconds=60)).isoformat()})
+
+        rows = reader().open(PAGE).get_by_test_id("wait")
+        rows.nth(1).wait_for()
+        text = rows.filter(has_text="exports").inner_text()
+        assert re.search(r"running, 1 min( \d+ s)? ago; 2 of 3 finished, 1 failed", text)
+        assert "only errors" not in text
+        assert re.search(r"only errors for 1 min", rows.filter(has_text="deaf").inner_text())
         assert "passed 45 min" in rows.filter(has_text="late").inner_text()
         assert page.get_by_text("as of").count() == 1
         assert page.get_by_text("3 waits").count() == 1

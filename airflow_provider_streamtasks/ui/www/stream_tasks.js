@@ -222,11 +222,28 @@ function Triggerer({ triggerer }) {
   return h("span", { title: `job ${triggerer.id}` }, triggerer.hostname ?? `job ${triggerer.id}`);
 }
 
+/** What Stream said last, and when; a wait younger than a minute has no record of it. */
+function Progress({ wait, now }) {
+  const { Text } = globalThis.ChakraUI;
+  const { progress } = wait;
+  if (!progress) return h(Text, { as: "span", color: "fg.muted" }, "not recorded yet");
+  const { status, said_at: at, stream_tasks: all, finished, failed, errors_since: silent } = progress;
+  return h(
+    globalThis.React.Fragment,
+    null,
+    at ? h(Moment, { at }, `${status}, ${duration(secondsBetween(at, now))} ago`) : "nothing yet",
+    all > 1 && `; ${finished.toLocaleString("en")} of ${all.toLocaleString("en")} finished`,
+    failed > 0 && h(Text, { as: "span", color: "fg.error" }, `, ${failed.toLocaleString("en")} failed`),
+    silent && h(Text, { as: "span", color: "fg.warning" }, `; only errors for ${duration(secondsBetween(silent, now))}`),
+  );
+}
+
 const COLUMNS = [
   ["DAG", (wait) => h(Link, { href: address(`dags/${encodeURIComponent(wait.dag_id)}`).href }, wait.dag_id)],
   ["Run", (wait) => wait.run_id],
   ["Airflow task", (wait) => h(Link, { href: instanceAddress(wait) }, nameOf(wait))],
   ["Stream tasks", (wait) => h(Ids, { wait })],
+  ["Stream said", (wait, now) => h(Progress, { wait, now })],
   ["Waiting for", (wait, now) => h(Moment, { at: wait.since }, duration(secondsBetween(wait.since, now)))],
   ["Deadline", (wait, now) => h(Deadline, { wait, now })],
   ["Connection", (wait) => wait.stream_conn_id ?? ""],
