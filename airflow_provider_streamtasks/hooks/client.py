@@ -194,14 +194,20 @@ class StreamClient(BaseHook):
         return RequestsTransport(connection, token)
 
     async def _aconnect(self, connection: StreamConnection) -> AiohttpTransport:
-        from airflow_provider_streamtasks.hooks.aiohttp_transport import AiohttpTransport
-
         self._remark(connection)
-        token = connection.credentials.token()
+        # In a thread, because the first time it imports for half a second, and others wait in this loop.
+        transport, token = await asyncio.to_thread(_prepare, connection)
         for secret in (connection.credentials.api_secret, token):
             await _compat.amask_secret(secret)
-        return await AiohttpTransport.open(connection, token)
+        return await transport.open(connection, token)
 
     def _remark(self, connection: StreamConnection) -> None:
         for remark in connection.remarks:
             self.log.warning(remark)
+
+
+def _prepare(connection: StreamConnection) -> tuple[type[AiohttpTransport], str]:
+    """Import what an event loop needs to reach Stream, and sign the token."""
+    from airflow_provider_streamtasks.hooks.aiohttp_transport import AiohttpTransport
+
+    return AiohttpTransport, connection.credentials.token()

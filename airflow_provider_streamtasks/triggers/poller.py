@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
 from weakref import WeakKeyDictionary
 
@@ -29,7 +29,7 @@ GRAIN = 0.05
 Line = tuple[int, str]
 """A line for the log of whoever waits: a level of :mod:`logging`, and a text."""
 
-Tell = Callable[[int, str], None]
+Tell = Callable[[int, str], Awaitable[None]]
 """Takes both parts of a :data:`Line`."""
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
@@ -62,7 +62,7 @@ async def wait_for(stream_conn_id: str, wait: Wait, tell: Tell) -> None:
             while not wait.over:
                 # Told from here, because a trigger's log finds its way by the context in which it is written.
                 for level, line in await news:
-                    tell(level, line)
+                    await tell(level, line)
                 news = poller.listen(wait)
         finally:
             poller.leave(wait)

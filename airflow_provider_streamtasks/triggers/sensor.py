@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +22,8 @@ from airflow_provider_streamtasks.protocol.delivery import (
 )
 from airflow_provider_streamtasks.protocol.wait import Outcome, Wait
 from airflow_provider_streamtasks.results import RETURN_VALUE
-from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
+from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, write
+from airflow_provider_streamtasks.triggers.warm_up import warm_up
 
 ON_WORKER = "on_worker"
 """Key of an event that asks a worker to begin anew: the value says why."""
@@ -87,6 +89,9 @@ class StreamSensorTrigger(StreamTaskTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Find out what to wait for, wait, and end the Airflow task or hand it to a worker."""
+        _compat.drop_dag(self.task_instance)
+        if self.end and self.trigger_id is not None:
+            warm_up.begin(self.task_instance)
         if self.began_here:
             self.started_at = self._began_at()
         if self.xcom:
@@ -106,7 +111,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
                 if await self._deliver(wait):
                     return TaskSuccessEvent()
             except Exception as error:
-                self.log.warning("A worker must end this: %s: %s", type(error).__name__, error)
+                await write(logging.WARNING, f"A worker must end this: {type(error).__name__}: {error}")
         return await super().event(wait)
 
     async def _deliver(self, wait: Wait) -> bool:
@@ -119,10 +124,6 @@ class StreamSensorTrigger(StreamTaskTrigger):
             return False
         for secret in delivery.secrets:
             await _compat.amask_secret(secret)
-        for line in delivery.notes:
-            self.log.info(line)
-        for line in delivery.warnings:
-            self.log.warning(line)
         await asyncio.to_thread(self._push, delivery)
         return True
 
@@ -130,6 +131,10 @@ class StreamSensorTrigger(StreamTaskTrigger):
         # Not as xcoms of the event: those reach the next task as text, and pass by an XCom backend (3.3.2).
         from airflow.sdk.execution_time.xcom import XCom  # only where tasks run
 
+        for line in delivery.notes:
+            self.log.info(line)
+        for line in delivery.warnings:
+            self.log.warning(line)
         ti: Any = self.task_instance
         where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
         for key, value in delivery.xcoms.items():

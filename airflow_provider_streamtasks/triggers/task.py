@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended, Outcome, Wait, WaitTerms
+from airflow_provider_streamtasks.triggers import warm_up
 from airflow_provider_streamtasks.triggers.progress import recorded
 
 BACKSTOP = 15.0
@@ -26,8 +27,23 @@ BACKSTOP = 15.0
 # Shared, because the event loop stands still while the garbage collector goes through what each wait holds,
 # and a logger of its own is a third of that.
 log = logging.getLogger(__name__)
-_tell = log.log
 _shared_terms = lru_cache(maxsize=256)(WaitTerms)
+
+
+async def write(level: int, line: str) -> None:
+    """
+    Write a line to the log of the trigger that runs, from a thread.
+
+    It goes through a pipe that nobody reads while the triggerer is busy (3.3.2): a pipe that is full blocks.
+
+    :param level: of :mod:`logging`
+    """
+    if log.isEnabledFor(level):
+        await asyncio.to_thread(_write, level, line)
+
+
+def _write(level: int, line: str) -> None:
+    log.log(level, line)  # from here, because Airflow shows which file a line is from
 
 
 class StreamTaskTrigger(BaseTrigger):
@@ -80,7 +96,8 @@ class StreamTaskTrigger(BaseTrigger):
         """Wait, and fire the event that :func:`read_event` reads."""
         wait = Wait(self.stream_task_ids, self.terms, self.started_at)
         left = max(0.0, wait.deadline - time.time())
-        log.info("Waiting up to %.10g s for Stream to finish %s", left, in_words(wait.task_ids))
+        words = in_words(wait.task_ids)
+        await write(logging.INFO, f"Waiting up to {left:.10g} s for Stream to finish {words}")
         try:
             with recorded(wait, self):
                 await self.carry_out(wait)
@@ -90,15 +107,15 @@ class StreamTaskTrigger(BaseTrigger):
             # Left to Airflow, it would become a TaskDeferralError, which soft_fail turns into a skip.
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
         age = time.time() - self.started_at
-        log.info("The wait ended after %.1f s: %s", age, wait.outcome.value if wait.outcome else None)
+        outcome = wait.outcome.value if wait.outcome else None
+        await write(logging.INFO, f"The wait ended after {age:.1f} s: {outcome}")
         spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
 
-    def carry_out(self, wait: Wait) -> Awaitable[None]:
+    async def carry_out(self, wait: Wait) -> None:
         """Poll what is waited for until the wait is over."""
-        from airflow_provider_streamtasks.triggers import poller  # parsing a DAG never needs it
-
-        return poller.wait_for(self.stream_conn_id, wait, _tell)
+        poller = await warm_up.poller()
+        await poller.wait_for(self.stream_conn_id, wait, write)
 
     async def event(self, wait: Wait) -> TriggerEvent:
         """Return the event that tells a worker how the wait ended, once it may be fired."""

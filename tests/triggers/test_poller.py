@@ -27,7 +27,11 @@ def wait_of(*task_ids: str, terms: WaitTerms = QUICK) -> Wait:
 
 async def waited(*waits: Wait) -> list[tuple[int, str]]:
     lines: list[tuple[int, str]] = []
-    await asyncio.gather(*(poller.wait_for(CONN, wait, lambda *line: lines.append(line)) for wait in waits))
+
+    async def tell(*line: Any) -> None:
+        lines.append(line)
+
+    await asyncio.gather(*(poller.wait_for(CONN, wait, tell) for wait in waits))
     return lines
 
 
