@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from copy import copy
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib import import_module
@@ -212,6 +213,35 @@ def trigger_timeout(trigger: BaseTrigger) -> float | None:
         return None
     # SQLite gives it back without its zone.
     return (ends if ends.tzinfo else ends.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def drop_dag(ti: Any) -> bool:
+    """
+    Let a trigger's task instance go of its copy of the DAG.
+
+    Airflow makes one for each trigger that it starts without a worker, to render templates before the trigger
+    runs, and keeps it as long as the trigger (3.3.2). The task instance gets an operator without a DAG
+    instead. The DAG itself stays as it is, should anybody else have it. If Airflow's objects are not as
+    expected, nothing is touched.
+
+    :return: whether it was dropped
+    """
+    task: Any = getattr(ti, "task", None)
+    dag: Any = getattr(task, "dag", None)
+    context = getattr(ti, "_cached_template_context", None)
+    if (
+        type(dag).__name__ != "SerializedDAG"
+        or type(context) is not dict
+        or context.get("dag") is not dag
+        or context.get("task") is not task
+        or not hasattr(task, "task_group")
+    ):
+        return False
+    alone: Any = copy(task)
+    alone.dag = alone.task_group = None
+    ti.task = context["task"] = alone
+    del context["dag"]
+    return True
 
 
 async def may_be_deferred(ti: Any) -> bool:

@@ -50,6 +50,11 @@ def record_progress() -> bool:
     return bool(conf.getboolean(SECTION, "record_progress", fallback=True))
 
 
+def start_from_trigger_max_dag_tasks() -> int:
+    """Return how many tasks a DAG may have for its sensors to begin in the triggerer."""
+    return int(conf.getint(SECTION, "start_from_trigger_max_dag_tasks", fallback=100))
+
+
 def redact_result_urls() -> bool:
     """Tell whether results lose the signatures of their URLs before they become XComs."""
     return bool(conf.getboolean(SECTION, "redact_result_urls", fallback=False))

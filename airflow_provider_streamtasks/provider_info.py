@@ -171,6 +171,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "True",
                     },
+                    "start_from_trigger_max_dag_tasks": {
+                        "description": (
+                            "How many tasks a DAG may have for its sensors to begin in the triggerer. In a "
+                            "larger one a worker begins them, because Airflow sends the whole DAG to the "
+                            "triggerer for each sensor that begins there."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "50",
+                        "default": "100",
+                    },
                     "redact_result_urls": {
                         "description": (
                             "Whether URLs in results lose their signature, and with it the right to download "

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import is_rendered
 
 if TYPE_CHECKING:
+    from airflow.sdk import DAG
     from airflow.sdk.types import Operator
 
     from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
@@ -99,6 +100,17 @@ def needs_worker_to_start(sensor: StreamTaskSensor, base: type[StreamTaskSensor]
         return "extra links would not be made"
     if _compat.loses_queues():
         return f"triggerers that serve the queue {sensor.queue!r} would not see it"
+    return _too_wide(sensor.get_dag())
+
+
+def _too_wide(dag: DAG | None) -> str | None:
+    """Return why the DAG is too large for a copy of it in each trigger; ``None`` if it is not."""
+    tasks, limit = len(dag.task_dict) if dag else 0, configuration.start_from_trigger_max_dag_tasks()
+    if tasks > limit:
+        return (
+            f"each sensor of its DAG that begins in the triggerer gets a copy of all {tasks} tasks "
+            f"([streamtasks] start_from_trigger_max_dag_tasks: {limit})"
+        )
     return None
 
 

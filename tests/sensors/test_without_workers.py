@@ -8,6 +8,7 @@ import pytest
 from airflow.example_dags.plugins import event_listener
 from airflow.listeners import hookimpl
 from airflow.providers.common.compat.sdk import get_listener_manager
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Context, TaskGroup, task, task_group
 
 from airflow_provider_streamtasks import _compat
@@ -232,6 +233,48 @@ def test_where_triggerers_have_queues_a_worker_starts_which_can_hand_its_queue_o
     task = serialized(dag_with(**queue))
     assert task.start_from_trigger is False
     assert task.start_trigger_args is None
+
+
+def wide(tasks: int, **arguments: Any) -> StreamTaskSensor:
+    """A sensor in a DAG of so many tasks."""
+    dag = dag_with(**arguments)
+    with dag:
+        for number in range(tasks - 1):
+            EmptyOperator(task_id=f"other_{number}")
+    sensor = dag.get_task("wait")
+    assert isinstance(sensor, StreamTaskSensor)
+    assert len(dag.task_dict) == tasks
+    return sensor
+
+
+@pytest.mark.parametrize(("tasks", "starts"), [(100, True), (101, False)])
+def test_in_a_large_dag_a_worker_starts_and_the_triggerer_ends(tasks: int, starts: bool) -> None:
+    sensor = wide(tasks)
+    assert sensor.start_from_trigger is starts
+    ending = sensor.new_trigger(["abc"])
+    assert isinstance(ending, StreamSensorTrigger)
+    assert ending.end
+
+
+@pytest.mark.parametrize(("limit", "starts"), [("2", False), ("3", True), ("0", False)])
+def test_how_large_is_up_to_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, limit: str, starts: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__STREAMTASKS__START_FROM_TRIGGER_MAX_DAG_TASKS", limit)
+    assert wide(3).start_from_trigger is starts
+    assert wide(3, start_from_trigger=True).start_from_trigger is True
+
+
+def test_the_log_says_how_large_the_dag_is(
+    start_task: StartTask, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__STREAMTASKS__START_FROM_TRIGGER_MAX_DAG_TASKS", "2")
+    stream_task_id = start_task()
+    Run().execute(lambda: wide(3, stream_task_id=stream_task_id))
+    assert (
+        "Beginning on a worker, because each sensor of its DAG that begins in the triggerer gets a copy of "
+        "all 3 tasks ([streamtasks] start_from_trigger_max_dag_tasks: 2)"
+    ) in logs.lines
 
 
 def test_airflow_refuses_no_dag_for_its_sensors() -> None:
