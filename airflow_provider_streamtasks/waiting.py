@@ -172,9 +172,9 @@ class StreamTaskWaiter(BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
             # No triggerer was alive at the deadline, so nobody has seen how the Stream tasks stand.
-            terms = self.wait_terms()
-            wait = Wait(self.awaited_task_ids(context), terms, time.time() - terms.timeout)
-        return self.conclude(context, lambda: self.carry_out(wait))
+            started_at = time.time() - self.wait_terms().timeout
+            task_ids = self.awaited_task_ids(context)
+        return self.conclude(context, lambda: self.carry_out(task_ids, started_at))
 
     def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
         """
@@ -234,9 +234,10 @@ class StreamTaskWaiter(BaseOperator):
         """Whether one result is wanted, and not a list of them; ``None``: where there is one."""
         return None
 
-    def carry_out(self, wait: Wait) -> Ended:
+    def carry_out(self, task_ids: Sequence[str], started_at: float) -> Ended:
         """Wait on this worker, and return how the Stream tasks stand then."""
-        self.hook.carry_out(wait, self.pollable)
+        wait = Wait(task_ids, self.wait_terms(), started_at, self.pollable)
+        self.hook.carry_out(wait)
         return wait.ended()
 
 

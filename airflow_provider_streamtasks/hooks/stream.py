@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from airflow_provider_streamtasks.protocol.rate_limits import (
     read_rate_limit,
     server_time,
 )
-from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Answer, Pollable, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
 from airflow_provider_streamtasks.protocol.wire import Request
 from airflow_provider_streamtasks.provider_info import connection_type
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 MAX_CLOCK_SKEW = 60.0
 """Seconds between our clock and Stream's from which ``test_connection`` mentions them."""
-
-CONCURRENT_LOOKS = 32
-"""Requests that one wait has under way at the same time in an event loop."""
 
 
 class StreamHook(StreamClient):
@@ -302,46 +298,38 @@ class StreamHook(StreamClient):
         for name, value in (("poll_interval", poll_interval), ("timeout", timeout)):
             if not value >= 0:
                 raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
-        wait = Wait(
-            task_ids, WaitTerms(timeout, poll_interval, configuration.max_poll_interval()), time.time()
-        )
-        self.carry_out(wait, pollable)
+        terms = WaitTerms(timeout, poll_interval, configuration.max_poll_interval())
+        wait = Wait(task_ids, terms, time.time(), pollable)
+        self.carry_out(wait)
         return wait.result()
 
-    def carry_out(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
+    def carry_out(self, wait: Wait) -> None:
         """Poll what a wait is for until it is over."""
         while not wait.over:
-            self.poll_due(wait, pollable)
+            self.poll_due(wait)
             time.sleep(wait.pause(time.time()))
 
-    def poll_due(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
-        """Poll each Stream task once that is due in a wait, and tell the wait what came."""
+    def poll_due(self, wait: Wait) -> None:
+        """Poll once whatever is due in a wait, and tell the wait what came."""
         for task_id in wait.due(time.time()):
             try:
-                answer: StreamTask | StreamException = self._poll(task_id, pollable)
+                answer: Answer = self._poll(task_id, wait.pollable)
             except StreamException as error:
                 answer = error
-            self._note(wait.observe(task_id, answer, time.time()))
+            if note := wait.observe(task_id, answer, time.time()):
+                self.log.warning(note)
             if wait.over:
                 spans.record(wait, self.stream_conn_id)
                 break
 
-    async def aget_task(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> StreamTask:
-        """
-        Poll a Stream task once; errors that pass are left to the caller, who may wait without blocking.
-
-        :raises StreamException: if Stream does not tell
-        """
-        return pollable.read(task_id, await self._asend(pollable.request(task_id)), time.time())
-
-    async def alook(self, task_id: str) -> tuple[StreamTask | StreamException, RateLimit | None]:
-        """Poll a Stream task once; return it, or why it is not there, and what is left of the budget."""
+    async def apoll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
+        """Poll once; return what came, and what is left of the budget."""
         limit = None
         try:
-            response = await self._asend(STREAM_TASKS.request(task_id))
+            response = await self._asend(pollable.request(task_id))
             now = time.time()
             limit = parse_rate_limit(response.headers, now)
-            return STREAM_TASKS.read(task_id, response, now), limit
+            return pollable.read(task_id, response, now), limit
         except StreamException as error:
             return error, limit
 
@@ -353,31 +341,5 @@ class StreamHook(StreamClient):
         """
         return errors.read_body(request, await self._asend(request), time.time())
 
-    async def await_tasks(self, wait: Wait, pollable: Pollable = STREAM_TASKS) -> None:
-        """
-        Poll what a wait is for until it is over, without blocking the event loop.
-
-        :param pollable: what it is, where it is not Stream tasks proper
-        """
-        free = asyncio.Semaphore(CONCURRENT_LOOKS)
-
-        async def poll(task_id: str) -> None:
-            async with free:
-                if wait.over:
-                    return
-                try:
-                    answer: StreamTask | StreamException = await self.aget_task(task_id, pollable)
-                except StreamException as error:
-                    answer = error
-            self._note(wait.observe(task_id, answer, time.time()))
-
-        while not wait.over:
-            await asyncio.gather(*map(poll, wait.due(time.time())))
-            await asyncio.sleep(wait.pause(time.time()))
-
     def _poll(self, task_id: str, pollable: Pollable) -> StreamTask:
         return pollable.read(task_id, self._send(pollable.request(task_id)), time.time())
-
-    def _note(self, note: str | None) -> None:
-        if note:
-            self.log.warning(note)

@@ -41,7 +41,7 @@ from airflow_provider_streamtasks.protocol.rails import (
 )
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.wait import Ended, WaitTerms
 from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
@@ -188,7 +188,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
         value = (
-            self.conclude(context, lambda: self.carry_out(Wait(task_ids, self.wait_terms(), time.time())))
+            self.conclude(context, lambda: self.carry_out(task_ids, time.time()))
             if waits
             else self._ended(context, task_ids)
         )
@@ -248,9 +248,10 @@ class StreamBaseOperator(StreamTaskWaiter):
         return list(ti.xcom_pull(self.task_id, key=TASK_IDS_KEY, map_indexes=ti.map_index) or [])
 
     def on_kill(self) -> None:
-        """Say what goes on although the Airflow task was killed: Stream cannot cancel it."""
+        """Say what goes on although the Airflow task was killed."""
         if self._stored and (task_ids := self._stored.ledger.task_ids):
-            self.log.warning("Stream cannot cancel tasks: it goes on with %s", in_words(task_ids))
+            what = in_words(task_ids, self.pollable.noun)
+            self.log.warning("Nothing is cancelled at Stream: it goes on with %s", what)
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.stream_operation.options}

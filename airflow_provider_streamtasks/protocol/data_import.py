@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
@@ -22,7 +22,6 @@ from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
 MAX_UPLOAD = 300 * 1024 * 1024
 """Bytes of an import file. Stream docs: importing data."""
-
 
 NAMED = 3
 """Faults of a file that a message quotes; of the others it gives the number."""
@@ -45,7 +44,7 @@ def cancel_import(import_id: str) -> Request:
 @dataclass(frozen=True, slots=True)
 class Import:
     """
-    What is asked for an import, and what its states mean.
+    How an import is polled, and what its states mean: a :class:`~.tasks.Pollable`.
 
     :param completed_states: states of the second generation that mean success; empty for the first generation
     :param failed_states: states of the second generation that mean failure
@@ -53,19 +52,26 @@ class Import:
 
     completed_states: Sequence[int] = ()
     failed_states: Sequence[int] = ()
+    noun: ClassVar[str] = "import"
+
+    @property
+    def endpoint(self) -> str:
+        """Stream's name of the call that polls it, another for each generation."""
+        return "GetImportV2Task" if self.completed_states else "GetImport"
 
     @property
     def whole(self) -> str:
         """What to call for the whole result."""
         return f"hook.get_task(import_id, {self!r}).result"
 
+    def key(self, task_id: str) -> str:
+        """Return what an import is known by to a poller: its states mean what the user says."""
+        return f"{task_id} {self!r}"
+
     def request(self, task_id: str) -> Request:
         """Return the request that asks for an import."""
-        if self.completed_states:
-            return Request(
-                "GetImportV2Task", "GET", fill("/api/v2/imports/v2/{import_id}", import_id=task_id)
-            )
-        return Request("GetImport", "GET", fill("/api/v2/imports/{import_id}", import_id=task_id))
+        path = "/api/v2/imports/v2/{import_id}" if self.completed_states else "/api/v2/imports/{import_id}"
+        return Request(self.endpoint, "GET", fill(path, import_id=task_id))
 
     def read(self, task_id: str, response: Response, now: float) -> StreamTask:
         """

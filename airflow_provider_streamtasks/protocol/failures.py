@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from airflow_provider_streamtasks.exceptions import StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.protocol import results
-from airflow_provider_streamtasks.protocol.tasks import UNKNOWN, StreamTask
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, UNKNOWN, StreamTask
 
 
-def failure(tasks: Sequence[StreamTask], still_open: Sequence[str] = ()) -> StreamTaskException:
+def failure(
+    tasks: Sequence[StreamTask], still_open: Sequence[str] = (), noun: str = STREAM_TASKS.noun
+) -> StreamTaskException:
     """
     Return the exception for Stream tasks that failed.
 
     :param tasks: the failed ones, at least one
     :param still_open: others of the same wait that were not finished when it ended
+    :param noun: what one of them is called
     """
     first, error = tasks[0], tasks[0].failure
-    lines = [describe_failure(task) for task in tasks]
+    lines = [describe_failure(task, noun) for task in tasks]
     if still_open:
-        lines.append(f"Not finished when the wait ended: {in_words(still_open)}")
+        lines.append(f"Not finished when the wait ended: {in_words(still_open, noun)}")
     return StreamTaskException(
         "\n".join(lines),
         task_id=first.task_id,
@@ -51,27 +54,27 @@ def partial_failure(failed_items: Mapping[str, str], task_ids: Sequence[str]) ->
     )
 
 
-def timed_out(task_ids: Sequence[str], seconds: float) -> StreamTaskTimeout:
+def timed_out(task_ids: Sequence[str], seconds: float, noun: str = STREAM_TASKS.noun) -> StreamTaskTimeout:
     """Return the exception for Stream tasks that were not finished after ``seconds``."""
     return StreamTaskTimeout(
-        f"Stream did not finish {in_words(task_ids)} within {seconds:.10g} s. Stream goes on with "
+        f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. Stream goes on with "
         f"{'it' if len(task_ids) == 1 else 'them'}: waiting ended, not the work.",
         task_ids=task_ids,
     )
 
 
-def describe_failure(task: StreamTask) -> str:
+def describe_failure(task: StreamTask, noun: str = STREAM_TASKS.noun) -> str:
     """Return one line on why the work of a Stream task failed."""
     error = task.failure
     known = [error.type] if error.type != UNKNOWN else []
     said = ": ".join([*known, error.description or "Stream gives no reason"])
     how = task.status if task.status not in results.GOOD else f"is {task.status}, but its work failed"
-    return f"Stream task {task.task_id} {how}: {said}"
+    return f"{noun.capitalize()} {task.task_id} {how}: {said}"
 
 
-def in_words(task_ids: Sequence[str]) -> str:
+def in_words(task_ids: Sequence[str], noun: str = STREAM_TASKS.noun) -> str:
     """Name Stream tasks in a sentence: all of a few, the first ones of many."""
     if len(task_ids) == 1:
-        return f"the Stream task {task_ids[0]}"
+        return f"the {noun} {task_ids[0]}"
     more = f" and {len(task_ids) - 10} more" if len(task_ids) > 10 else ""
-    return f"{len(task_ids)} Stream tasks: {', '.join(task_ids[:10])}{more}"
+    return f"{len(task_ids)} {noun}s: {', '.join(task_ids[:10])}{more}"

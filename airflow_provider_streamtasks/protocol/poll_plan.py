@@ -1,7 +1,7 @@
 """
-Which poll comes next, of all the waits that share a connection.
+Which poll comes next, of all the waits that share a connection and an endpoint.
 
-A :class:`PollPlan` is told who waits, and what came; it says which Stream task to poll, and when. It sends
+A :class:`PollPlan` is told who waits, and what came; it says what to poll, and when. It sends
 nothing and holds no clock, as a :class:`~airflow_provider_streamtasks.protocol.wait.Wait` does not.
 """
 
@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
-from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
+from airflow_provider_streamtasks.exceptions import StreamRateLimitException
 from airflow_provider_streamtasks.protocol.errors import asked_pause
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
 from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import Answer, Pollable, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Wait
+
+Poll = tuple[str, Pollable]
+"""What is polled: its id, and what it is."""
 
 LAST_POLL = 10.0
 """Seconds after a deadline in which the last poll may still be made, before Airflow itself ends the wait."""
@@ -33,14 +36,18 @@ _SPAN = 10.0
 @dataclass(slots=True)
 class _Watched:
     """
-    One Stream task, and who waits for it.
+    What is polled, and who waits for it.
 
+    :param task_id: its id
+    :param pollable: what it is
     :param began: Unix time at which the first of them began to wait
     :param key: when the next poll is due, on the plan's clock
     :param under_way: whether a poll is
     :param polled_at: Unix time of the last answer that saw it open; ``None`` before the first
     """
 
+    task_id: str
+    pollable: Pollable
     waits: list[Wait] = field(default_factory=list)
     began: float = inf
     key: float = inf
@@ -63,7 +70,7 @@ class Seen:
 
 class PollPlan:
     """
-    The polls of all waits of one connection, in the order in which they shorten waits most.
+    The polls of all waits of one connection and endpoint, in the order in which they shorten waits most.
 
     The plan has a clock of its own, which stands still while more is due than may be sent. So all intervals
     stretch together: a Stream task due every second is still polled thirty times as often as one due
@@ -101,10 +108,11 @@ class PollPlan:
         age = now - wait.started_at
         first = 0.0 if self.budget.ready_at(now) <= now else wait.terms.delay(age, wait.interval)
         for task_id in wait.open_task_ids:
-            watched = self._watched.setdefault(task_id, _Watched())
+            poll = wait.pollable.key(task_id)
+            watched = self._watched.setdefault(poll, _Watched(task_id, wait.pollable))
             watched.waits.append(wait)
             watched.began = min(watched.began, wait.started_at)
-            self._put(task_id, watched, now + first - self._lag)
+            self._put(poll, watched, now + first - self._lag)
         # Whatever it is that ended while nobody polled, it is polled at once.
         heapq.heappush(self._deadlines, (max(now, wait.deadline), number))
 
@@ -114,11 +122,11 @@ class PollPlan:
             del self._waits[self._numbers.pop(wait)]
         self._last_polls.discard(wait)
         for task_id in dict.fromkeys(wait.task_ids):
-            watched = self._watched.get(task_id)
+            watched = self._watched.get(poll := wait.pollable.key(task_id))
             if watched and wait in watched.waits:
                 watched.waits.remove(wait)
                 if not watched.waits:
-                    del self._watched[task_id]
+                    del self._watched[poll]
         if len(self._due) > 2 * len(self._watched) + 64:
             self._due = [entry for entry in self._due if self._is_current(entry)]
             heapq.heapify(self._due)
@@ -140,24 +148,25 @@ class PollPlan:
             else:
                 self._last_polls.add(wait)
                 for task_id in wait.open_task_ids:
-                    self._put(task_id, self._watched[task_id], -inf)
+                    poll = wait.pollable.key(task_id)
+                    self._put(poll, self._watched[poll], -inf)
                 heapq.heappush(self._deadlines, (came + LAST_POLL, number))
         return over
 
-    def take(self, now: float) -> str | None:
-        """Return a Stream task to poll now, and count it as polled; ``None`` if there is none."""
+    def take(self, now: float) -> Poll | None:
+        """Return what to poll now, and count it as polled; ``None`` if there is none."""
         while self._due and not self._is_current(self._due[0]):
             heapq.heappop(self._due)
         if not self._due or self._due[0][0] > now - self._lag or self.budget.ready_at(now) > now:
             return None
-        key, task_id = heapq.heappop(self._due)
-        watched = self._watched[task_id]
+        key, poll = heapq.heappop(self._due)
+        watched = self._watched[poll]
         watched.key, watched.under_way = inf, True
         if key > -inf:
             self._lag = max(self._lag, now - key - SLACK)
         self._measure(now)
         self.budget.sent(now)
-        return task_id
+        return watched.task_id, watched.pollable
 
     def pause(self, now: float) -> float:
         """Return the seconds until there may be something to do; infinite if an answer must come first."""
@@ -165,12 +174,11 @@ class PollPlan:
         deadline = self._deadlines[0][0] if self._deadlines else inf
         return max(0.0, min(max(due, self.budget.ready_at(now)), deadline) - now)
 
-    def saw(
-        self, task_id: str, answer: StreamTask | StreamException, limit: RateLimit | None, now: float
-    ) -> Seen:
+    def saw(self, polled: Poll, answer: Answer, limit: RateLimit | None, now: float) -> Seen:
         """
         Take in what a poll brought.
 
+        :param polled: what :meth:`take` returned
         :param answer: the Stream task, or why there is none
         :param limit: what the answer said of the budget
         :param now: Unix time of the answer
@@ -179,7 +187,8 @@ class PollPlan:
         if isinstance(answer, StreamRateLimitException):
             pause = asked_pause(answer)
             self.budget.refused(WINDOW / 2 if pause is None else pause, now)
-        watched = self._watched.get(task_id)
+        task_id, pollable = polled
+        watched = self._watched.get(poll := pollable.key(task_id))
         if watched is None:
             return Seen([])
         watched.under_way = False
@@ -195,9 +204,9 @@ class PollPlan:
             # Otherwise it is a failure that is being confirmed, which teaches nothing yet.
             delay = self._learn(watched, answer, now)
         if watched.waits:
-            self._put(task_id, watched, due - self._lag)
+            self._put(poll, watched, due - self._lag)
         else:
-            del self._watched[task_id]
+            del self._watched[poll]
         return Seen(notes, delay)
 
     def _interval(self, age: float) -> float:
@@ -220,14 +229,14 @@ class PollPlan:
         self.schedule.saw_finish(max(0.0, before - began), max(0.0, finished_at - began))
         return now - finished_at
 
-    def _put(self, task_id: str, watched: _Watched, key: float) -> None:
+    def _put(self, poll: str, watched: _Watched, key: float) -> None:
         if not watched.under_way and key < watched.key:
             watched.key = key
-            heapq.heappush(self._due, (key, task_id))
+            heapq.heappush(self._due, (key, poll))
 
     def _is_current(self, entry: tuple[float, str]) -> bool:
-        key, task_id = entry
-        watched = self._watched.get(task_id)
+        key, poll = entry
+        watched = self._watched.get(poll)
         return watched is not None and watched.key == key and not watched.under_way
 
     def _measure(self, now: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from airflow_provider_streamtasks.exceptions import StreamApiException
+from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import read_body
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
@@ -22,7 +22,6 @@ CHANNEL_BATCH_UPDATE = "channel_batch_update"
 
 _RATE_LIMIT = re.compile(r"rate[\s_-]*limit|too many requests", re.IGNORECASE)
 """What the suites of stream-chat-python, -go and -ruby look for in the reason of a failed batch update."""
-
 
 UNKNOWN = "unknown"
 """The type of error where Stream gives none. Stream's SDK says so, too."""
@@ -135,12 +134,27 @@ class StreamTask:
         return [*known, *([failure.description] if failure.description else [])]
 
 
+Answer = StreamTask | StreamException
+"""What a poll brought: how it stands, or why that is not known."""
+
+
 class Pollable(Protocol):
-    """Something at Stream that is started once and asked for until it is finished."""
+    """A kind of work at Stream that is started once and polled until it is finished."""
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called in messages."""
+
+    @property
+    def endpoint(self) -> str:
+        """Stream's name of the call that polls it, which has a rate limit of its own."""
 
     @property
     def whole(self) -> str:
         """What to call for its whole result."""
+
+    def key(self, task_id: str) -> str:
+        """Return what one of them is known by to a poller: waits with the same key share its polls."""
 
     def request(self, task_id: str) -> Request:
         """Return the request that asks for it."""
@@ -190,7 +204,10 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
 
 
 class _StreamTasks:
+    noun = "Stream task"
+    endpoint = "GetTask"
     whole = "hook.get_task(stream_task_id).result"
+    key = staticmethod(str)
     request = staticmethod(get_task)
     read = staticmethod(read_task)
 

@@ -17,7 +17,7 @@ from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
 from airflow_provider_streamtasks.protocol.failures import describe_failure, failure, in_words, timed_out
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Answer, Pollable, StreamTask
 
 UNKNOWN_TASK_GRACE = 30.0
 """Seconds after a wait began in which an unknown Stream task is waited for: Stream reads its writes late."""
@@ -92,7 +92,7 @@ class WaitTerms:
 
 class Wait:
     """
-    The wait for one or more Stream tasks.
+    The wait for one or more Stream tasks, or for other work at Stream that is polled.
 
     It is over when every Stream task is finished, or the deadline has passed, or one poll met an error that
     will not pass. A failed Stream task does not end the wait for the others: whoever is told of a failure is
@@ -102,6 +102,7 @@ class Wait:
     :param task_ids: the Stream tasks; one that stands there twice is polled once
     :param terms: for how long to wait, and how often to poll
     :param started_at: Unix time at which the wait began, maybe in another process
+    :param pollable: what they are, where they are not Stream tasks proper
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     :ivar polls: answers taken in by this process, errors included
     :ivar last_word: what this process heard last of a Stream task that is not finished: its status, and the
@@ -119,6 +120,7 @@ class Wait:
         "errors_since",
         "interval",
         "last_word",
+        "pollable",
         "polls",
         "started_at",
         "task_ids",
@@ -130,12 +132,14 @@ class Wait:
         task_ids: Iterable[str],
         terms: WaitTerms,
         started_at: float,
+        pollable: Pollable = STREAM_TASKS,
         *,
         errors_since: float | None = None,
     ) -> None:
         self.task_ids = tuple(task_ids)
         self.terms = terms
         self.started_at = started_at
+        self.pollable = pollable
         self.errors_since = errors_since
         self.error: StreamException | None = None
         self.interval: Callable[[float], float] = usual_interval
@@ -208,7 +212,7 @@ class Wait:
             self._closed.update(dict.fromkeys(self._due))
             self._due.clear()
 
-    def observe(self, task_id: str, answer: StreamTask | StreamException, now: float) -> str | None:
+    def observe(self, task_id: str, answer: Answer, now: float) -> str | None:
         """
         Take in what a poll of a Stream task brought.
 
@@ -219,24 +223,25 @@ class Wait:
         if task_id not in self._due:
             return None
         self.polls += 1
-        note, pause = None, 0.0
+        note, pause, noun = None, 0.0, self.pollable.noun
         if isinstance(answer, StreamTask):
             self.errors_since = None
             if not answer.finished:
                 self.last_word = (answer.status, now)
             self._errors.pop(task_id, None)
             if answer.may_pass and not self._is_confirmed(task_id, now):
-                note = f"{describe_failure(answer)}. That may pass: it counts once further polls say the same"
+                note = describe_failure(answer, noun)
+                note += ". That may pass: it counts once further polls say the same"
                 return note if self._doubts[task_id][1] == 1 else None
             self._doubts.pop(task_id, None)
             if answer.finished:
                 del self._due[task_id]
                 self._closed[task_id] = answer
-                return describe_failure(answer) if answer.failed else None
+                return describe_failure(answer, noun) if answer.failed else None
             delay = self.terms.delay(now - self.started_at, self.interval)
             if (remark := answer.remark) and remark not in self._strange_statuses:
                 self._strange_statuses += (remark,)
-                note = f"Stream task {task_id} {remark}: waiting on"
+                note = f"{noun.capitalize()} {task_id} {remark}: waiting on"
             self._poll_again(task_id, delay, pause, now)
             return note
         self._doubts.pop(task_id, None)
@@ -259,7 +264,8 @@ class Wait:
             return None
         while self._milestone <= age:
             self._milestone *= 10.0
-        return f"Waiting since {age:.0f} s for Stream to finish {in_words(self.open_task_ids)}"
+        what = in_words(self.open_task_ids, self.pollable.noun)
+        return f"Waiting since {age:.0f} s for Stream to finish {what}"
 
     def result(self) -> list[StreamTask]:
         """
@@ -280,7 +286,7 @@ class Wait:
         if self.error is not None:
             raise self.error
         finished = [task for task_id in self.task_ids if (task := self.finished_task(task_id))]
-        return Ended(finished, self.open_task_ids, self.terms.timeout)
+        return Ended(finished, self.open_task_ids, self.terms.timeout, self.pollable.noun)
 
     def _is_confirmed(self, task_id: str, now: float) -> bool:
         """Count a poll that saw a failure which may pass; tell whether it counts now, or poll again."""
@@ -300,8 +306,8 @@ class Wait:
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
         delay = self.terms.delay_after_errors(count, now - self.started_at)
-        note = f"Polling Stream task {task_id} failed, waiting on: {error}" if count == 1 else None
-        return delay, note
+        note = f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}"
+        return delay, note if count == 1 else None
 
     def _poll_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
         if now >= self.deadline:
@@ -329,11 +335,13 @@ class Ended:
     :param finished: those that are completed or failed, in the order in which they were given
     :param open_task_ids: those that were not finished
     :param timeout: seconds that they were waited for
+    :param noun: what one of them is called in messages
     """
 
     finished: Sequence[StreamTask]
     open_task_ids: Sequence[str]
     timeout: float
+    noun: str = STREAM_TASKS.noun
 
     def completed(self) -> list[StreamTask]:
         """
@@ -343,7 +351,7 @@ class Ended:
         :raises StreamTaskTimeout: if one was not finished
         """
         if failed := [task for task in self.finished if task.failed]:
-            raise failure(failed, self.open_task_ids)
+            raise failure(failed, self.open_task_ids, self.noun)
         if self.open_task_ids:
-            raise timed_out(self.open_task_ids, self.timeout)
+            raise timed_out(self.open_task_ids, self.timeout, self.noun)
         return list(self.finished)

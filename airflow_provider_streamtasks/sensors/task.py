@@ -159,13 +159,14 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         self._wait = None  # a function may call it for one Stream task after another
         task_ids = self.awaited_task_ids(context)
         if not task_ids:
-            self.log.info("There is no Stream task to wait for.")
+            self.log.info("There is no %s to wait for.", self.pollable.noun)
             return []
         if self.outer_task_id(context) is None:
             why = self._on_worker if self._rendered else self._why_on_worker()
             if why:
                 self.log.info(why)
-        self.log.info("Waiting up to %.10g s for Stream to finish %s", self.timeout, in_words(task_ids))
+        what = in_words(task_ids, self.pollable.noun)
+        self.log.info("Waiting up to %.10g s for Stream to finish %s", self.timeout, what)
         if self.deferrable and self.may_defer(context, "Waiting on this worker"):
             self.wait_in_triggerer(task_ids)
         if self.reschedule and not self.may_defer(context, "Poking without rescheduling"):
@@ -199,11 +200,11 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         """Poll once what is due."""
         wait = self._wait = self._wait or self._continued_wait(context)
         seen = wait.errors_since
-        self.hook.poll_due(wait, self.pollable)
+        self.hook.poll_due(wait)
         # A failure is confirmed within one poke: between two, nothing would remember it in reschedule mode.
         while not wait.over and (wait.confirming or time.time() > wait.deadline - LAST_MOMENT):
             time.sleep(wait.pause(time.time()))
-            self.hook.poll_due(wait, self.pollable)
+            self.hook.poll_due(wait)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         if not wait.over:
@@ -304,9 +305,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             errors_since = store.get(self.state_key(ERRORS_SINCE)) if store else None
         elif store:
             store.delete(self.state_key(ERRORS_SINCE))  # of an earlier try
-        return Wait(
-            self.awaited_task_ids(context), self.wait_terms(), started_at, errors_since=errors_since or None
-        )
+        task_ids = self.awaited_task_ids(context)
+        return Wait(task_ids, self.wait_terms(), started_at, self.pollable, errors_since=errors_since or None)
 
     def _remember(self, context: Context, errors_since: float | None) -> None:
         if store := _compat.task_state_store(context):

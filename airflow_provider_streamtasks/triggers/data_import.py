@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +10,8 @@ from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.data_import import Import, cancel_import
-from airflow_provider_streamtasks.protocol.wait import Wait
-from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
-
-_cancelling: set[asyncio.Task[None]] = set()
-"""Cancellations under way: nothing else keeps them from being collected."""
+from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, finish
 
 
 class StreamImportTrigger(StreamTaskTrigger):
@@ -28,6 +24,8 @@ class StreamImportTrigger(StreamTaskTrigger):
         generation can
     :param kwargs: as those of :class:`~airflow_provider_streamtasks.triggers.task.StreamTaskTrigger`
     """
+
+    pollable: Import
 
     def __init__(
         self,
@@ -46,22 +44,10 @@ class StreamImportTrigger(StreamTaskTrigger):
         path, arguments = super().serialize()
         return path, {**arguments, **self.pollable.serialize(), "cancel_on_kill": self.cancel_on_kill}
 
-    async def carry_out(self, wait: Wait) -> None:
-        """Poll the imports until the wait is over."""
-        hook = StreamHook(self.stream_conn_id)
-        try:
-            await hook.await_tasks(wait, self.pollable)
-        finally:
-            await hook.aclose()
-
     async def on_kill(self) -> None:
         """Cancel the imports, if a person killed the Airflow task and not the triggerer its trigger."""
         if self.cancel_on_kill:
-            # Airflow (3.3.2) cancels this very call after a second, so the work is done in a task of its own.
-            task = asyncio.create_task(self._cancel())
-            _cancelling.add(task)
-            task.add_done_callback(_cancelling.discard)
-            await asyncio.shield(task)
+            await finish(self._cancel())  # Airflow (3.3.2) cancels this very call after a second
 
     async def _cancel(self) -> None:
         # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2). There the wait
@@ -73,14 +59,13 @@ class StreamImportTrigger(StreamTaskTrigger):
         hook = StreamHook(self.stream_conn_id)
         try:
             for import_id in self.stream_task_ids:
+                answer, _ = await hook.apoll(import_id, self.pollable)
+                if isinstance(answer, StreamTask) and answer.finished:
+                    continue
                 try:
-                    if (await hook.aget_task(import_id, self.pollable)).finished:
-                        continue
                     await hook.acall(cancel_import(import_id))
                     self.log.info("Cancelled the import %s", import_id)
                 except StreamException as error:
-                    self.log.warning(
-                        "The import %s goes on, because cancelling it failed: %s", import_id, error
-                    )
+                    self.log.warning("The import %s goes on, cancelling failed: %s", import_id, error)
         finally:
             await hook.aclose()

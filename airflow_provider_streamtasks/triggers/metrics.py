@@ -1,7 +1,7 @@
 """
 What a poller tells of itself through Airflow's own metrics: StatsD, OpenTelemetry or Datadog.
 
-All carry the tag ``stream_conn_id``:
+All carry the tags ``stream_conn_id`` and ``endpoint`` (``GetTask``, or that of imports):
 
 - ``streamtasks.polls``, ``streamtasks.rate_limited``: polls, and those of them that Stream refused (429)
 - ``streamtasks.outcomes``: waits that ended, with the tag ``outcome``
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
+from airflow_provider_streamtasks.exceptions import StreamRateLimitException
 from airflow_provider_streamtasks.protocol.poll_plan import PollPlan, Seen
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import Answer
 from airflow_provider_streamtasks.protocol.wait import Wait
 
 INTERVAL = 5.0
@@ -28,15 +28,16 @@ class PollMetrics:
     The metrics of one poller.
 
     :param stream_conn_id: the Airflow connection
+    :param endpoint: Stream's name of the call that polls
     """
 
-    def __init__(self, stream_conn_id: str) -> None:
-        self._tags = {"stream_conn_id": stream_conn_id}
+    def __init__(self, stream_conn_id: str, endpoint: str) -> None:
+        self._tags = {"stream_conn_id": stream_conn_id, "endpoint": endpoint}
         self._polls = 0
         self._rate_limited = 0
         self._reported_at = 0.0
 
-    def polled(self, answer: StreamTask | StreamException, seen: Seen, plan: PollPlan, now: float) -> None:
+    def polled(self, answer: Answer, seen: Seen, plan: PollPlan, now: float) -> None:
         """Count a poll, and report what has been counted from time to time."""
         self._polls += 1
         self._rate_limited += isinstance(answer, StreamRateLimitException)

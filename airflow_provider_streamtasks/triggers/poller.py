@@ -1,5 +1,5 @@
 """
-One poller per event loop and connection, which all triggers share: one session, one plan, one budget.
+One poller per event loop, connection and endpoint, which triggers share: one session, one plan, one budget.
 
 What to poll, and when, is decided by :class:`~airflow_provider_streamtasks.protocol.poll_plan.PollPlan`; a
 poller only carries it out.
@@ -18,10 +18,11 @@ from weakref import WeakKeyDictionary
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
-from airflow_provider_streamtasks.protocol.poll_plan import PollPlan
+from airflow_provider_streamtasks.protocol.poll_plan import Poll, PollPlan
 from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.wait import Wait
 from airflow_provider_streamtasks.triggers.metrics import PollMetrics
+from airflow_provider_streamtasks.triggers.task import finish
 
 GRAIN = 0.05
 """Seconds between two visits to the plan at least: what goes out together costs a third less."""
@@ -29,67 +30,60 @@ GRAIN = 0.05
 Line = tuple[int, str]
 """A line for the log of whoever waits: a level of :mod:`logging`, and a text."""
 
-Tell = Callable[[int, str], Awaitable[None]]
-"""Takes both parts of a :data:`Line`."""
-
-_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
-_schedules: dict[str, PollSchedule] = {}
-"""What was learned of the Stream tasks of each connection, also by pollers that are gone."""
-_closing: set[asyncio.Task[None]] = set()
-"""Closings under way: nothing else keeps them from being collected."""
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Poller]] = WeakKeyDictionary()
+_schedules: dict[tuple[str, str], PollSchedule] = {}
+"""What was learned at each connection and endpoint, also by pollers that are gone."""
 
 
-async def wait_for(stream_conn_id: str, wait: Wait, tell: Tell) -> None:
+async def wait_for(stream_conn_id: str, wait: Wait, log: Callable[[int, str], Awaitable[None]]) -> None:
     """
     Return when a wait is over, polling together with all others that wait over the same connection.
 
     :param stream_conn_id: the Airflow connection
-    :param tell: is called with what deserves a line in the log
+    :param log: is called with both parts of each :data:`Line`
     :raises StreamException: if the Airflow connection cannot be used as it is
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
-    poller = pollers.get(stream_conn_id)
+    key = stream_conn_id, wait.pollable.endpoint
+    poller = pollers.get(key)
     if poller is None:
-        poller = pollers[stream_conn_id] = Poller(stream_conn_id)
+        poller = pollers[key] = Poller(*key)
     poller.users += 1
     try:
-        # First of all, so that a connection that cannot be used is told of here and not by a poll.
+        # First of all, so that a connection that cannot be used is an error here and not of a poll.
         await poller.connect()
         try:
             news = poller.listen(wait)
             if not wait.over:
                 poller.join(wait)
             while not wait.over:
-                # Told from here, because a trigger's log finds its way by the context in which it is written.
+                # From here, because a trigger's log finds its way by the context in which it is written.
                 for level, line in await news:
-                    await tell(level, line)
+                    await log(level, line)
                 news = poller.listen(wait)
         finally:
             poller.leave(wait)
     finally:
         poller.users -= 1
         if not poller.users:
-            del pollers[stream_conn_id]
-            # In a task of its own, because whoever leaves may have been cancelled.
-            closing = asyncio.create_task(poller.close())
-            _closing.add(closing)
-            closing.add_done_callback(_closing.discard)
-            await asyncio.shield(closing)
+            del pollers[key]
+            await finish(poller.close())
 
 
 class Poller:
     """
-    Carries out the plan of one connection on one event loop.
+    Carries out the plan of one connection and endpoint on one event loop.
 
     :param stream_conn_id: the Airflow connection
+    :param endpoint: Stream's name of the call that polls, such as ``GetTask``
     """
 
-    def __init__(self, stream_conn_id: str) -> None:
+    def __init__(self, stream_conn_id: str, endpoint: str) -> None:
         self.users = 0
         self.budget = PollBudget(share=1.0)
-        self.plan = PollPlan(self.budget, _schedules.setdefault(stream_conn_id, PollSchedule()))
+        self.plan = PollPlan(self.budget, _schedules.setdefault((stream_conn_id, endpoint), PollSchedule()))
         self._hook = StreamHook(stream_conn_id)
-        self._metrics = PollMetrics(stream_conn_id)
+        self._metrics = PollMetrics(stream_conn_id, endpoint)
         self._loop = asyncio.get_running_loop()
         self._news: dict[Wait, asyncio.Future[list[Line]]] = {}
         # Empty, because polls belong to no trigger. Whatever is begun in it stays in it.
@@ -137,9 +131,9 @@ class Poller:
         """Send the polls that are due, and come back when there may be more."""
         now = time.time()
         for wait in self.plan.expire(now):
-            self._tell(wait, None, now)
-        while (task_id := self.plan.take(now)) is not None:
-            self._polls.add(self._loop.create_task(self._poll(task_id)))
+            self._log(wait, None, now)
+        while (poll := self.plan.take(now)) is not None:
+            self._polls.add(self._loop.create_task(self._poll(poll)))
         self._come_back(self.plan.pause(now))
 
     def _come_back(self, pause: float) -> None:
@@ -154,21 +148,21 @@ class Poller:
         self._timer = None
         self._send()
 
-    async def _poll(self, first: str) -> None:
-        """Poll a Stream task, and go on with what may be polled next."""
-        task_id: str | None = first
-        while task_id is not None:
+    async def _poll(self, first: Poll) -> None:
+        """Poll once, and go on with what may be polled next."""
+        poll: Poll | None = first
+        while poll is not None:
             try:
-                answer, limit = await self._hook.alook(task_id)
+                answer, limit = await self._hook.apoll(*poll)
             except Exception as error:
                 # Whatever it is, nobody may wait for ever because of it.
                 answer, limit = StreamException(f"The wait broke off: {type(error).__name__}: {error}"), None
             now = time.time()
-            seen = self.plan.saw(task_id, answer, limit, now)
+            seen = self.plan.saw(poll, answer, limit, now)
             self._metrics.polled(answer, seen, self.plan, now)
             for wait, note in seen.notes:
-                self._tell(wait, note, now)
-            task_id = self.plan.take(now)
+                self._log(wait, note, now)
+            poll = self.plan.take(now)
             # Mostly there is nothing else to send at this very moment.
             pause = self.plan.pause(now)
             if pause > 0.0:
@@ -177,7 +171,7 @@ class Poller:
                 self._send()
         self._polls.discard(asyncio.current_task(self._loop))
 
-    def _tell(self, wait: Wait, note: str | None, now: float) -> None:
+    def _log(self, wait: Wait, note: str | None, now: float) -> None:
         lines: list[Line] = []
         if note:
             lines.append((logging.WARNING, note))

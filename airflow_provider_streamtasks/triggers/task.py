@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -46,6 +46,18 @@ def _write(level: int, line: str) -> None:
     log.log(level, line)  # from here, because Airflow shows which file a line is from
 
 
+_finishing: set[asyncio.Task[None]] = set()
+"""What is under way by :func:`finish`: nothing else keeps it from being collected."""
+
+
+async def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Carry out work to its end, in a task of its own, because whoever begins it may be cancelled."""
+    task = asyncio.create_task(work)
+    _finishing.add(task)
+    task.add_done_callback(_finishing.discard)
+    await asyncio.shield(task)
+
+
 class StreamTaskTrigger(BaseTrigger):
     """
     Wait until Stream tasks are finished, and fire one event.
@@ -63,6 +75,9 @@ class StreamTaskTrigger(BaseTrigger):
     :param keep_on_errors: whether no error ends the wait
     :param record_progress: whether an XCom records how far a wait of more than a minute has come
     """
+
+    pollable: Pollable = STREAM_TASKS
+    """What is waited for."""
 
     def __init__(
         self,
@@ -94,13 +109,14 @@ class StreamTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the event that :func:`read_event` reads."""
-        wait = Wait(self.stream_task_ids, self.terms, self.started_at)
+        wait = Wait(self.stream_task_ids, self.terms, self.started_at, self.pollable)
         left = max(0.0, wait.deadline - time.time())
-        words = in_words(wait.task_ids)
+        words = in_words(wait.task_ids, wait.pollable.noun)
         await write(logging.INFO, f"Waiting up to {left:.10g} s for Stream to finish {words}")
         try:
             with recorded(wait, self):
-                await self.carry_out(wait)
+                poller = await warm_up.poller()
+                await poller.wait_for(self.stream_conn_id, wait, write)
         except StreamException as error:
             wait.error = error
         except Exception as error:
@@ -111,11 +127,6 @@ class StreamTaskTrigger(BaseTrigger):
         await write(logging.INFO, f"The wait ended after {age:.1f} s: {outcome}")
         spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
-
-    async def carry_out(self, wait: Wait) -> None:
-        """Poll what is waited for until the wait is over."""
-        poller = await warm_up.poller()
-        await poller.wait_for(self.stream_conn_id, wait, write)
 
     async def event(self, wait: Wait) -> TriggerEvent:
         """Return the event that tells a worker how the wait ended, once it may be fired."""
@@ -157,12 +168,12 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     confirmed = event["outcome"] == Outcome.FAILED.value
     seen = {task.task_id: task for task in tasks if task.finished and (confirmed or not task.may_pass)}
     unclear = [task_id for task_id in awaited if task_id not in seen]
-    again = Wait(unclear, *_terms_of(event))
-    hook.carry_out(again, pollable)
+    again = Wait(unclear, *_terms_of(event), pollable)
+    hook.carry_out(again)
     ended = again.ended()
     seen |= {task.task_id: task for task in ended.finished}
     finished = [seen[task_id] for task_id in awaited if task_id in seen]
-    return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout)
+    return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout, ended.noun)
 
 
 def _terms_of(event: Mapping[str, Any]) -> tuple[WaitTerms, float]:

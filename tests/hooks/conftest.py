@@ -9,6 +9,8 @@ import pytest
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
+from airflow_provider_streamtasks.triggers import poller
+from airflow_provider_streamtasks.triggers.task import write
 
 WaitFor = Callable[..., list[StreamTask]]
 
@@ -18,15 +20,9 @@ def _over_requests(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> l
 
 
 def _over_aiohttp(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
-    async def await_tasks() -> list[StreamTask]:
-        wait = Wait(task_ids, WaitTerms(timeout, poll_interval=0.05), time.time())
-        try:
-            await hook.await_tasks(wait)
-        finally:
-            await hook.aclose()
-        return wait.result()
-
-    return asyncio.run(await_tasks())
+    wait = Wait(task_ids, WaitTerms(timeout, poll_interval=0.05), time.time())
+    asyncio.run(poller.wait_for(hook.stream_conn_id, wait, write))
+    return wait.result()
 
 
 @pytest.fixture(params=[_over_requests, _over_aiohttp], ids=["requests", "aiohttp"])

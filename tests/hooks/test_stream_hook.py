@@ -382,7 +382,7 @@ def test_an_unknown_status_is_warned_of_once(
 ) -> None:
     task_id = start_task(end="defrosting")
     with pytest.raises(StreamTaskTimeout):
-        wait_for(hook, task_id, timeout=0.5)
+        wait_for(hook, task_id, timeout=3)
     assert len(control.journal("GetTask")) > 2
     assert [line for line in logs.lines if "unknown status" in line] == [
         f"Stream task {task_id} has the unknown status 'defrosting': waiting on"
@@ -438,6 +438,7 @@ def test_an_outage_is_waited_out(
 ) -> None:
     task_id = start_task()
     set_connection(extra={"request_timeout": 0.4})
+    control.budget("GetTask", limit=1000, window=1)  # a 429 says that nothing is left of the window
     control.fault(kind, operation="GetTask", times=2, **options)
     (task,) = wait_for(hook, task_id)
     assert task.completed
@@ -458,6 +459,7 @@ def test_the_pause_that_stream_asks_for_is_kept(
     start_task: StartTask, control: SandboxControl, hook: StreamHook, wait_for: WaitFor
 ) -> None:
     task_id = start_task()
+    control.budget("GetTask", limit=1000, window=1)
     control.fault("rate_limit", operation="GetTask", times=1, retry_after=1)
     wait_for(hook, task_id)
     refused, answered = (request["time"] for request in control.journal("GetTask"))
@@ -513,28 +515,28 @@ def test_a_secret_that_was_rotated_is_picked_up_while_waiting(
     set_connection: SetConnection,
     start_task: StartTask,
     control: SandboxControl,
+    hook: StreamHook,
     wait_for: WaitFor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     task_id = start_task(running=0.3)
     set_connection(password="the-old-secret-of-more-than-32-bytes")
+    read, aread = StreamHook.get_connection, StreamHook.aget_connection
 
-    class HookOfYesterday(StreamHook):
-        """Reads the old secret first, the new one from then on."""
+    # The old secret is read first, the new one from then on.
+    def get_connection(cls: Any, conn_id: str) -> Any:
+        connection = read(conn_id)
+        set_connection()
+        return connection
 
-        def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]
-            connection = super().get_connection(conn_id)
-            set_connection()
-            return connection
+    async def aget_connection(cls: Any, conn_id: str) -> Any:
+        connection = await aread(conn_id)
+        set_connection()
+        return connection
 
-        async def aget_connection(self, conn_id: str) -> Any:  # type: ignore[override]
-            connection = await super().aget_connection(conn_id)
-            set_connection()
-            return connection
-
-    hook = HookOfYesterday()
+    monkeypatch.setattr(StreamHook, "get_connection", classmethod(get_connection))
+    monkeypatch.setattr(StreamHook, "aget_connection", classmethod(aget_connection))
     (task,) = wait_for(hook, task_id)
-    hook.close()
     assert task.completed
     verdicts = [request["authorization"] for request in control.journal("GetTask")]
     assert verdicts[0] == "invalid"

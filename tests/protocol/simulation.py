@@ -14,7 +14,7 @@ from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
 from airflow_provider_streamtasks.protocol.poll_plan import PollPlan
 from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
 
 MINUTE = 60.0
@@ -155,7 +155,7 @@ def simulate(
                     answer = StreamTask(task_id, "completed", updated_at=end)
                 else:
                     answer = StreamTask(task_id, "running")
-                for wait, _note in process.plan.saw(task_id, answer, limit, now).notes:
+                for wait, _note in process.plan.saw((task_id, STREAM_TASKS), answer, limit, now).notes:
                     if wait.over:
                         process.plan.leave(wait)
                         tasks += 1
@@ -165,8 +165,8 @@ def simulate(
                         if refill:
                             heapq.heappush(coming, (now, int(task_id[0])))
                             next_at = now
-            while (task := process.plan.take(now)) is not None:
-                heapq.heappush(process.under_way, (now + LATENCY, next(numbers), task))
+            while (poll := process.plan.take(now)) is not None:
+                heapq.heappush(process.under_way, (now + LATENCY, next(numbers), poll[0]))
             next_at = min(next_at, now + max(0.005, process.plan.pause(now)))
             if process.under_way:
                 next_at = min(next_at, process.under_way[0][0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from math import inf
 from typing import Any
 
@@ -10,11 +11,12 @@ from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamRateLimitException,
 )
+from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
 from airflow_provider_streamtasks.protocol.poll_plan import LAST_POLL, SLACK, PollPlan, Seen
 from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 from tests.protocol.simulation import SHARE, Server, least_delay, mixture, mixture_in_minutes, simulate
 
@@ -36,12 +38,12 @@ def joined(plan: PollPlan, *task_ids: str, terms: WaitTerms = HOUR, at: float = 
 
 
 def taken(plan: PollPlan, now: float) -> list[str]:
-    return list(iter(lambda: plan.take(now), None))
+    return [task_id for task_id, _ in iter(lambda: plan.take(now), None)]
 
 
 def saw(plan: PollPlan, task_id: str, answer: str | StreamException, now: float, **fields: Any) -> Seen:
     task = StreamTask(task_id, answer, **fields) if isinstance(answer, str) else answer
-    return plan.saw(task_id, task, None, now)
+    return plan.saw((task_id, STREAM_TASKS), task, None, now)
 
 
 def test_what_joins_is_looked_at_at_once() -> None:
@@ -178,7 +180,7 @@ def test_after_a_429_everybody_pauses() -> None:
     joined(plan, *(f"t{number}" for number in range(100)))
     assert plan.take(NOW) is not None
     refusal = StreamRateLimitException("no", status_code=429, retry_after=30)
-    plan.saw("t0", refusal, RateLimit(60, 0, 30), NOW)
+    plan.saw(("t0", STREAM_TASKS), refusal, RateLimit(60, 0, 30), NOW)
     assert taken(plan, NOW + 29) == []
     assert plan.pause(NOW + 29) == pytest.approx(1)
     assert len(taken(plan, NOW + 31)) <= 5
@@ -278,3 +280,26 @@ def test_with_a_budget_to_spare_nobody_notices_it() -> None:
     free = simulate(50, mixture, spread=200)
     paced = simulate(50, mixture, server=Server(10_000), spread=200)
     assert paced.mean_delay == pytest.approx(free.mean_delay, rel=0.1)
+
+
+def test_the_same_import_is_polled_for_each_meaning_of_its_states() -> None:
+    plan = new_plan()
+    kinds = [Import((2,), (3,)), Import((3,), ()), Import((2,), (3, 4))]
+    waits = [Wait(("a",), WaitTerms(timeout=60.0), NOW, kind) for kind in kinds]
+    for wait in (*waits, Wait(("a",), WaitTerms(timeout=60.0), NOW, kinds[0])):
+        plan.join(wait, NOW)
+    polls = list(iter(lambda: plan.take(NOW), None))
+    assert polls == [("a", kind) for kind in sorted(kinds, key=repr)]
+    for poll in polls:
+        plan.saw(poll, StreamTask("a", "running"), None, NOW)
+    plan.expire(NOW + 60)  # all are due in the same moment
+    assert list(iter(lambda: plan.take(NOW + 60), None)) == polls
+    plan.saw(("a", kinds[1]), StreamTask("a", "completed"), None, NOW + 60)
+    assert [wait.outcome for wait in waits] == [None, Outcome.COMPLETED, None]
+
+
+def test_the_garbage_collector_passes_over_what_is_due() -> None:
+    plan = new_plan()
+    joined(plan, *(f"t{number}" for number in range(100)))
+    gc.collect()
+    assert not any(map(gc.is_tracked, plan._due))

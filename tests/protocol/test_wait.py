@@ -16,6 +16,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTaskTimeout,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
 from airflow_provider_streamtasks.protocol.failures import describe_failure
 from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError, read_task
@@ -692,3 +693,30 @@ def test_what_is_overdue_has_no_pause() -> None:
 
 
 # -- items inside ------------------------------------------------------------------------------------------
+
+
+def test_an_import_is_called_an_import() -> None:
+    wait = Wait(("a", "b"), WaitTerms(timeout=200.0), START, Import())
+    wait.due(START)
+    lines = [
+        seen(wait, api_error(500), 0),
+        seen(wait, "waiting_confirmation", 1),
+        wait.milestone(START + 150),
+        seen(wait, FAILED, 150),
+    ]
+    wait.expire(START + 200)
+    with pytest.raises(StreamTaskException) as failed:
+        wait.result()
+    alone = Wait(("b",), WaitTerms(timeout=0.0), START, Import())
+    alone.expire(START)
+    with pytest.raises(StreamTaskTimeout) as late:
+        alone.result()
+    assert [*lines, *str(failed.value).split("\n"), str(late.value)] == [
+        "Polling import a failed, waiting on: Stream answered 500: no",
+        "Import a waits for a person at Stream (waiting_confirmation): waiting on",
+        "Waiting since 150 s for Stream to finish 2 imports: a, b",
+        "Import a failed: storage: full",
+        "Import a failed: storage: full",
+        "Not finished when the wait ended: the import b",
+        "Stream did not finish the import b within 0 s. Stream goes on with it: waiting ended, not the work.",
+    ]

@@ -137,16 +137,16 @@ def test_nothing_that_holds_the_secret_shows_it(server: HostileServer, hook: Str
 
 
 def test_the_event_loops_transport_does_not_show_it_either(server: HostileServer) -> None:
-    async def look() -> str:
+    async def poll() -> str:
         hook = StreamHook()
         try:
-            await hook.aget_task("a")
+            await hook.apoll("a")
             transport = await hook.aget_conn()
             return f"{hook!r} {transport!r} {transport.connection!r} {vars(hook)}"
         finally:
             await hook.aclose()
 
-    check_nothing_shows(asyncio.run(look()))
+    check_nothing_shows(asyncio.run(poll()))
 
 
 def test_both_are_masked_from_the_first_request_on(server: HostileServer, hook: StreamHook) -> None:

@@ -11,18 +11,23 @@ import pytest
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError, StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.catalogue import CREATE_IMPORT_V2
+from airflow_provider_streamtasks.protocol.data_import import Import
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
-from airflow_provider_streamtasks.triggers import poller
+from airflow_provider_streamtasks.triggers import metrics, poller, task
+from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
-from tests.conftest import SetConnection, StartTask
+from tests.conftest import Logs, SetConnection, StartTask
 
 CONN = "stream_default"
 QUICK = WaitTerms(timeout=20, poll_interval=0.2)
+IMPORTS = Import(completed_states=(2,), failed_states=(3, 4))  # as the sandbox numbers its states
 
 
-def wait_of(*task_ids: str, terms: WaitTerms = QUICK) -> Wait:
-    return Wait(task_ids, terms, time.time())
+def wait_of(*task_ids: str, terms: WaitTerms = QUICK, pollable: Pollable = STREAM_TASKS) -> Wait:
+    return Wait(task_ids, terms, time.time(), pollable)
 
 
 async def waited(*waits: Wait) -> list[tuple[int, str]]:
@@ -35,7 +40,7 @@ async def waited(*waits: Wait) -> list[tuple[int, str]]:
     return lines
 
 
-def pollers() -> dict[str, poller.Poller]:
+def pollers() -> dict[tuple[str, str], poller.Poller]:
     return poller._pollers.get(asyncio.get_running_loop(), {})
 
 
@@ -51,6 +56,35 @@ def connections_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(StreamHook, "aget_connection", classmethod(aget_connection))
     return read
+
+
+@pytest.fixture
+def start_import(control: SandboxControl, connection: None) -> StartTask:
+    """Starts an import of the second generation, which completes at once unless the fate says otherwise."""
+
+    def start_import(**fate: Any) -> str:
+        control.fate(**{"pending": 0, "running": 0, "times": 1, **fate})
+        hook = StreamHook()
+        try:
+            submission = hook.submit(CREATE_IMPORT_V2, product="chat", settings={"path": "s3://a/b.json"})
+        finally:
+            hook.close()
+        assert submission.task_id
+        return submission.task_id
+
+    return start_import
+
+
+class Reported:
+    """Takes Airflow's place as the receiver of metrics."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, list[dict[str, str]]] = {}
+
+    def _take(self, name: str, *_: Any, tags: dict[str, str]) -> None:
+        self.tags.setdefault(name, []).append(tags)
+
+    incr = gauge = timing = _take
 
 
 async def test_all_waits_of_a_connection_share_one_session(
@@ -100,7 +134,7 @@ async def test_a_cancelled_wait_leaves_nothing(start_task: StartTask, control: S
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    await asyncio.gather(*poller._closing)
+    await asyncio.gather(*task._finishing)
     polls = len(control.journal("GetTask"))
     await asyncio.sleep(0.6)
     assert pollers() == {}
@@ -126,7 +160,7 @@ async def test_a_wait_that_is_cancelled_while_it_connects_leaves_nothing(start_t
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    await asyncio.gather(*poller._closing)
+    await asyncio.gather(*task._finishing)
     assert pollers() == {}
 
 
@@ -152,7 +186,7 @@ async def test_a_rotated_secret_is_picked_up_by_reading_the_connection_once(
     await hook.aget_conn()
     set_connection()
     connections_read.clear()
-    answers = await asyncio.gather(*map(hook.alook, ids))
+    answers = await asyncio.gather(*map(hook.apoll, ids))
     await hook.aclose()
     assert all(not isinstance(answer, StreamException) for answer, _ in answers)
     assert connections_read == [CONN]
@@ -174,17 +208,17 @@ async def test_a_connection_that_cannot_be_used_is_told_of_and_leaves_nothing(
     set_connection(password="")
     with pytest.raises(StreamConfigurationError, match="API secret"):
         await waited(wait_of("a"))
-    await asyncio.gather(*poller._closing)
+    await asyncio.gather(*task._finishing)
     assert pollers() == {}
 
 
 async def test_whatever_breaks_nobody_waits_for_ever(
     start_task: StartTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(self: StreamHook, task_id: str) -> None:
+    async def broken(*_: Any) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(StreamHook, "alook", broken)
+    monkeypatch.setattr(StreamHook, "apoll", broken)
     wait = wait_of(start_task())
     await waited(wait)
     with pytest.raises(StreamException, match="KeyError: 'surprise'"):
@@ -218,7 +252,7 @@ async def test_the_share_of_the_connection_is_kept(
     set_connection(extra=json.dumps({"rate_limit_share": 0.25}))
     job = asyncio.create_task(waited(wait_of(task_id)))
     await asyncio.sleep(0.2)
-    assert pollers()[CONN].budget.share == 0.25
+    assert pollers()[CONN, "GetTask"].budget.share == 0.25
     await job
 
 
@@ -236,3 +270,92 @@ async def test_the_loop_is_never_blocked_for_long(start_task: StartTask) -> None
     await waited(*(wait_of(task_id) for task_id in ids))
     counting.cancel()
     assert turns > 100
+
+
+# -- imports -----------------------------------------------------------------------------------------------
+
+
+async def test_imports_share_one_session_and_their_polls(
+    start_import: StartTask, control: SandboxControl, connections_read: list[str]
+) -> None:
+    import_id = start_import(running=0.7)
+    connections_read.clear()
+    waits = [wait_of(import_id, pollable=IMPORTS) for _ in range(10)]
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
+    assert connections_read == [CONN]
+    assert len(control.journal("GetImportV2Task")) <= 8
+
+
+async def test_the_trigger_of_imports_waits_by_the_poller(
+    start_import: StartTask, control: SandboxControl, logs: Logs
+) -> None:
+    import_id = start_import(running=0.5)
+    trigger = StreamImportTrigger(
+        stream_conn_id=CONN,
+        stream_task_ids=[import_id],
+        started_at=time.time() - 150,
+        timeout=200,
+        poll_interval=0.2,
+        max_poll_interval=0.2,
+        completed_states=[2],
+        failed_states=[3, 4],
+    )
+
+    async def run() -> list[Any]:
+        return [event.payload["outcome"] async for event in trigger.run()]
+
+    running = asyncio.create_task(run())
+    await asyncio.sleep(0.2)
+    assert list(pollers()) == [(CONN, "GetImportV2Task")]
+    assert await running == ["completed"]
+    assert f"Waiting since 150 s for Stream to finish the import {import_id}" in logs.text
+
+
+async def test_stream_tasks_and_imports_have_budgets_of_their_own(
+    start_task: StartTask, start_import: StartTask, control: SandboxControl
+) -> None:
+    control.budget("GetTask", limit=1, window=30)
+    control.fault("rate_limit", operation="GetTask", retry_after=30, times=1)
+    held = asyncio.create_task(waited(wait_of(start_task(end="never"))))
+    await asyncio.sleep(0.5)
+    wait = wait_of(start_import(running=0.5), pollable=IMPORTS)
+    await waited(wait)
+    held.cancel()
+    await asyncio.wait([held])
+    assert wait.outcome is Outcome.COMPLETED
+    assert len(control.journal("GetTask")) == 1
+
+
+async def test_the_budget_of_imports_is_kept_from_the_first_answer_on(
+    start_import: StartTask, control: SandboxControl
+) -> None:
+    control.budget("CreateImportV2Task", limit=None)
+    control.budget("GetImportV2Task", limit=60, window=3)
+    ids = [start_import(running=0.2) for _ in range(50)]
+    waits = [wait_of(import_id, terms=WaitTerms(120, 0.2), pollable=IMPORTS) for import_id in ids]
+    await waited(*waits)
+    assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
+    assert [entry for entry in control.journal("GetImportV2Task") if entry["status"] == 429] == []
+
+
+async def test_states_mean_to_each_wait_what_its_user_says(start_import: StartTask) -> None:
+    import_id = start_import()
+    waits = [
+        wait_of(import_id, pollable=Import(completed, failed), terms=WaitTerms(1, 0.2))
+        for completed, failed in (((2,), (3,)), ((3,), (2,)), ((3,), ()))
+    ]
+    await waited(*waits)
+    assert [wait.outcome for wait in waits] == [Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT]
+
+
+async def test_metrics_say_what_was_polled(
+    start_task: StartTask, start_import: StartTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = Reported()
+    monkeypatch.setattr(metrics, "Stats", reported)
+    await waited(wait_of(start_task()), wait_of(start_import(), pollable=IMPORTS))
+    for name in ("polls", "outcomes", "waits", "stretch"):
+        tags = reported.tags[f"streamtasks.{name}"]
+        assert {each["stream_conn_id"] for each in tags} == {CONN}
+        assert {each["endpoint"] for each in tags} == {"GetTask", "GetImportV2Task"}
