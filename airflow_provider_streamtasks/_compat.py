@@ -141,6 +141,11 @@ def has_hook(operator: Any, hook: Private) -> bool:
     return getattr(operator, hook.place.rpartition(".")[2], None) is not None
 
 
+def returns_dag_result(operator: Any) -> bool:
+    """Tell whether the XCom of an operator is the result of its DAG, which may be named since 3.3."""
+    return bool(getattr(operator, "returns_dag_result", False))
+
+
 def is_task_output(value: Any) -> TypeGuard[PlainXComArg]:
     """Tell whether a value is one whole XCom of another Airflow task."""
     return TASK_OUTPUT.is_there and isinstance(value, TASK_OUTPUT.value)
@@ -198,6 +203,11 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
         log.warning("Airflow does not say which try this is: nothing is kept for a retry, as before 3.3")
         return None
     return store
+
+
+def clears_state_on_success() -> bool:
+    """Tell whether Airflow forgets the state of an Airflow task that succeeds on a worker (3.3 and later)."""
+    return bool(conf.getboolean("state_store", "clear_on_success", fallback=False))
 
 
 def trigger_timeout(trigger: BaseTrigger) -> float | None:

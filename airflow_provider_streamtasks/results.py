@@ -1,29 +1,28 @@
-"""The results of completed Stream tasks, on their way to XCom on a worker."""
+"""The results of Stream tasks, on their way to XCom on a worker."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.log import mask_secret
+
+from airflow_provider_streamtasks.protocol.delivery import RETURN_VALUE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_streamtasks.protocol.delivery import Delivery
 
-RETURN_VALUE = BaseXCom.XCOM_RETURN_KEY
-
 log = logging.getLogger(__name__)
 
 
 def hand_on(context: Context, delivery: Delivery) -> Any:
     """
-    Carry out on a worker what was decided about completed Stream tasks.
+    Carry out on a worker what was decided about Stream tasks.
 
     :return: what the Airflow task is to return, which Airflow itself pushes; ``None`` for nothing
-    :raises StreamTaskException: if it is a failure after all
+    :raises StreamException: if it is a failure
     """
     for secret in delivery.secrets:
         mask_secret(secret)

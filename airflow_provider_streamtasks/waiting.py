@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -16,22 +16,23 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk import BaseOperator
 
-from airflow_provider_streamtasks import configuration
-from airflow_provider_streamtasks._compat import TaskDeferralTimeout
+from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import check_bytes, check_flag, check_text
+from airflow_provider_streamtasks.ending import needs_worker_to_end
 from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.data_import import Import
-from airflow_provider_streamtasks.protocol.delivery import XComPolicy, deliver, deliver_failed
-from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable, StreamTask
+from airflow_provider_streamtasks.protocol.delivery import RETURN_VALUE, XComPolicy, decide
+from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
-from airflow_provider_streamtasks.results import RETURN_VALUE, hand_on
+from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.triggers.base import BaseTrigger
+
+Trigger = TypeVar("Trigger", bound=StreamTaskTrigger)
 
 
 class StreamVerdict(AirflowFailException):
@@ -58,6 +59,9 @@ class StreamTaskWaiter(BaseOperator):
         ``[streamtasks] max_result_size``, 65,536)
     :param redact_result_urls: whether URLs in results lose their signature, and with it the right to
         download, before they become XComs (default: ``[streamtasks] redact_result_urls``, False)
+    :param end_from_trigger: end in the triggerer when the Stream tasks are completed, after a wait there.
+        Default: where nothing is lost by it. True does so even if something is lost, False never. Failures
+        and timeouts always end on a worker.
     """
 
     result_key = RETURN_VALUE
@@ -71,8 +75,14 @@ class StreamTaskWaiter(BaseOperator):
         push_result: bool | None = None,
         max_result_size: int | None = None,
         redact_result_urls: bool | None = None,
+        end_from_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        # Under a name of its own: with listeners, Airflow refuses to import a DAG that has an attribute
+        # `end_from_trigger` which is true.
+        self._may_end_in_triggerer = (
+            None if end_from_trigger is None else check_flag("end_from_trigger", end_from_trigger)
+        )
         super().__init__(**kwargs)
         self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
         self.fail_on_partial = check_flag("fail_on_partial", fail_on_partial)
@@ -101,15 +111,32 @@ class StreamTaskWaiter(BaseOperator):
         """What is waited for."""
         return STREAM_TASKS
 
-    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
+    def new_trigger(self, task_ids: Sequence[str]) -> StreamTaskTrigger:
         """Return the trigger that waits, from now on."""
-        return StreamTaskTrigger(
-            self.stream_conn_id,
-            task_ids,
-            time.time(),
+        return self.make_trigger(StreamTaskTrigger, task_ids, time.time())
+
+    def make_trigger(
+        self, kind: type[Trigger], task_ids: Sequence[str], started_at: float | None, **more: Any
+    ) -> Trigger:
+        """Return a trigger with what all of them need: the terms, and how to end the Airflow task."""
+        ends = {} if self.why_ends_on_worker() else {"end": True, **asdict(self.xcom_policy())}
+        return kind(
+            stream_conn_id=self.stream_conn_id,
+            stream_task_ids=task_ids,
+            started_at=started_at,  # type: ignore[arg-type]
             **asdict(self.wait_terms()),
             record_progress=self.do_xcom_push,
+            **ends,
+            **more,
         )
+
+    def why_ends_on_worker(self) -> str | None:
+        """Return why a completed wait does not end in the triggerer; ``None`` where it does."""
+        if self._may_end_in_triggerer is None:
+            return needs_worker_to_end(self)
+        if not self._may_end_in_triggerer:
+            return "end_from_trigger is False"
+        return None if _compat.RUNS_WITHOUT_WORKERS else "Airflow is older than 3.3"
 
     @abstractmethod
     def wait_terms(self) -> WaitTerms:
@@ -145,17 +172,24 @@ class StreamTaskWaiter(BaseOperator):
         return f"stream_{what}_{self.task_id}"
 
     def xcom_policy(self) -> XComPolicy:
-        """Return what may become an XCom."""
+        """Return what becomes an XCom."""
         return XComPolicy(
             self.do_xcom_push,
             self.push_result,
             self.max_result_size,
             self.redact_result_urls,
             self.fail_on_partial,
+            self.result_key,
+            self.is_single,
         )
 
     def wait_in_triggerer(self, task_ids: Sequence[str]) -> NoReturn:
-        """Free the worker, and come back in :meth:`execute_complete` when the wait is over."""
+        """
+        Free the worker.
+
+        A completed wait ends the Airflow task in the triggerer, unless :meth:`why_ends_on_worker` objects.
+        Everything else comes back in :meth:`execute_complete`.
+        """
         self.defer(
             trigger=self.new_trigger(task_ids),
             method_name="execute_complete",
@@ -170,7 +204,7 @@ class StreamTaskWaiter(BaseOperator):
         """Come back from the triggerer, or without it: then poll once before calling it a timeout."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
+        except _compat.TaskDeferralTimeout:
             # No triggerer was alive at the deadline, so nobody has seen how the Stream tasks stand.
             started_at = time.time() - self.wait_terms().timeout
             task_ids = self.awaited_task_ids(context)
@@ -187,41 +221,22 @@ class StreamTaskWaiter(BaseOperator):
         :raises StreamConfigurationError: if the Airflow connection is gone
         """
         try:
-            tasks = self.completed_tasks(context, get_ended)
+            return self.end(context, get_ended())
         except StreamTaskTimeout as error:
             timeout = AirflowSensorTimeout(str(error))
             # A notifier's template names the same fields whatever went wrong, and must find them.
             vars(timeout).update(error.for_templates(), task_ids=error.task_ids)
             raise timeout from error
-        return self.deliver(context, tasks)
 
-    def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
+    def end(self, context: Context, ended: Ended) -> Any:
         """
-        Return the Stream tasks, all completed, after what is known of failures has become XComs.
+        Carry out what is decided about a wait that is over, and return the XCom ``return_value``.
 
-        :raises StreamException: how the wait ended otherwise
+        :raises StreamTaskException: if a Stream task failed, or items inside, and ``fail_on_partial`` is true
+        :raises StreamTaskTimeout: if one was not finished
         """
-        ended = get_ended()
-        refused = self.refused_items(context)
-        delivery = deliver_failed(
-            ended.finished, self.xcom_policy(), refused=refused, whole=self.pollable.whole
-        )
-        hand_on(context, delivery)
-        return ended.completed()
-
-    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """
-        Push the XComs of completed Stream tasks, and return the XCom ``return_value``.
-
-        :raises StreamTaskException: if items inside failed, and ``fail_on_partial`` is true
-        """
-        delivery = deliver(
-            tasks,
-            self.xcom_policy(),
-            self.result_key,
-            single=self.is_single,
-            refused=self.refused_items(context),
-            whole=self.pollable.whole,
+        delivery = decide(
+            ended, self.xcom_policy(), refused=self.refused_items(context), whole=self.pollable.whole
         )
         return hand_on(context, delivery)
 
@@ -254,14 +269,12 @@ class ImportWaiter(StreamTaskWaiter):
         """What is waited for."""
         return Import(tuple(self.completed_states), tuple(self.failed_states))
 
-    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
+    def new_trigger(self, task_ids: Sequence[str]) -> StreamTaskTrigger:
         """Return the trigger that waits, from now on."""
-        return StreamImportTrigger(
-            stream_conn_id=self.stream_conn_id,
-            stream_task_ids=task_ids,
-            started_at=time.time(),
+        return self.make_trigger(
+            StreamImportTrigger,
+            task_ids,
+            time.time(),
             cancel_on_kill=self.cancel_on_kill,
-            record_progress=self.do_xcom_push,
-            **asdict(self.wait_terms()),
             **self.pollable.serialize(),
         )

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.triggers.base import TaskSuccessEvent
 
 from tests.airflow_names import deserialize, serialize
+from tests.triggerer import Triggerer
 
 
 class TaskInstance:
@@ -86,10 +88,12 @@ class Run:
     def xcoms(self) -> dict[str, Any]:
         return self.ti.xcoms
 
-    def execute(self, make: Callable[[], Any]) -> Any:
+    def execute(self, make: Callable[[], Any], triggerer: Triggerer | None = None) -> Any:
         """Carry an Airflow task out to its end, through deferrals and reschedules; return what it returns.
 
         :param make: makes the operator. Each leg is a process of its own at Airflow, so each gets a new one.
+        :param triggerer: runs the triggers, which may end the Airflow task there; without one, they run as
+            ``dag.test()`` runs them.
         """
         started = datetime.now(timezone.utc)
         leg: Callable[[], Any] = lambda: make().execute(self.context)  # noqa: E731
@@ -98,7 +102,15 @@ class Run:
                 value = leg()
             except TaskDeferred as deferred:
                 self.deferrals.append(deferred)
-                event = asyncio.run(fire(deferred))
+                if triggerer is None:
+                    event = asyncio.run(fire(deferred))
+                else:
+                    fired = triggerer.fire(revived(deferred.trigger), self.ti)
+                    self.xcoms.update(triggerer.xcoms)
+                    triggerer.xcoms.clear()
+                    if isinstance(fired, TaskSuccessEvent):
+                        return None
+                    event = as_another_process_sees_it(fired.payload)
                 self.events.append(event)
                 method = deferred.method_name
                 leg = lambda: self.resume(make(), method, event=event)  # noqa: B023, E731

@@ -41,6 +41,8 @@ settings.register_profile("default", max_examples=200, deadline=None, derandomiz
 settings.register_profile("nightly", max_examples=100_000, deadline=None, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+pytest_plugins = ["tests.triggerer"]
+
 SetConnection = Callable[..., None]
 StartTask = Callable[..., str]
 

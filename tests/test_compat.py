@@ -17,6 +17,7 @@ from fsspec.spec import AbstractBufferedFile
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks._compat import Private
 from airflow_provider_streamtasks.arguments import is_rendered
+from airflow_provider_streamtasks.ending import needs_worker_to_end
 from airflow_provider_streamtasks.exceptions import StreamTransportException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.alerts import alert_text
@@ -24,7 +25,6 @@ from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOper
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.protocol.rate_limits import get_rate_limits
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
-from airflow_provider_streamtasks.sensors.without_workers import needs_worker_to_end
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.airflow_tasks import Run, TaskInstance, TaskStateStore
 from tests.conftest import Logs, SetConnection, StartTask
@@ -97,7 +97,7 @@ def test_a_sensor_takes_a_worker_where_too_little_is_known_of_it(
     assert sensor.start_from_trigger is _compat.RUNS_WITHOUT_WORKERS
     gone(name)
     assert sensor.start_from_trigger is False
-    reason = needs_worker_to_end(sensor, StreamTaskSensor)
+    reason = needs_worker_to_end(sensor)
     if not _compat.RUNS_WITHOUT_WORKERS:
         assert reason == "Airflow is older than 3.3"
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_streamtasks import configuration
+from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import (
     check_flag,
     check_text,
@@ -22,15 +22,15 @@ from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
     StreamTaskException,
-    StreamTaskTimeout,
 )
 from airflow_provider_streamtasks.operators.items import ItemFile, check_known_items
 from airflow_provider_streamtasks.operators.rails import refuse_too_many
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
 from airflow_provider_streamtasks.protocol import errors
-from airflow_provider_streamtasks.protocol.delivery import deliver_at_once
+from airflow_provider_streamtasks.protocol.delivery import decide_at_once, one_or_list
 from airflow_provider_streamtasks.protocol.failures import in_words
+from airflow_provider_streamtasks.protocol.ledger import Ledger
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.rails import (
     DryRun,
@@ -40,7 +40,6 @@ from airflow_provider_streamtasks.protocol.rails import (
     sample,
 )
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.protocol.wait import Ended, WaitTerms
 from airflow_provider_streamtasks.results import hand_on
 from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
@@ -80,8 +79,8 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     :param wait_for_completion: whether to wait for the Stream tasks, and succeed or fail with them. A retry
         after a failure submits what failed again, and waits for the rest.
-    :param deferrable: wait in the triggerer, which holds no worker (default: ``[operators]
-        default_deferrable``)
+    :param deferrable: wait in the triggerer, which holds no worker, and end there where nothing is lost by it
+        (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds between two polls at least (default: ``[streamtasks] poll_interval``, 1)
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
     :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
@@ -186,6 +185,8 @@ class StreamBaseOperator(StreamTaskWaiter):
                 stored.save(place)
             raise
         if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
+            if why := self.why_ends_on_worker():
+                self.log.info("Ending on a worker, because %s", why)
             self.wait_in_triggerer(task_ids)
         value = (
             self.conclude(context, lambda: self.carry_out(task_ids, time.time()))
@@ -199,44 +200,48 @@ class StreamBaseOperator(StreamTaskWaiter):
         """Go on submitting after a pause, on another worker."""
         return self.execute(context)
 
+    def why_ends_on_worker(self) -> str | None:
+        """Return why a completed wait does not end in the triggerer, which knows nothing of the ledger."""
+        ledger = self._stored.ledger if self._stored else Ledger()
+        # Whatever is wanted: what follows from these is decided with the ledger.
+        if named := self._uncertain_batches(ledger):
+            return f"Stream may or may not have accepted batch {named}"
+        if ledger.refused_items:
+            return "items failed already when they were submitted"
+        if self._may_end_in_triggerer is None and _compat.clears_state_on_success():
+            return "[state_store] clear_on_success would not be kept"
+        return super().why_ends_on_worker()
+
     def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
-        """End the Airflow task as the Stream tasks ended, and note for a retry which of them failed."""
-        seen: list[StreamTask] = []
+        """End the Airflow task as the Stream tasks ended."""
 
         def ended() -> Ended:
-            how = get_ended()
-            seen.extend(how.finished)
-            return how
-
-        try:
-            return super().conclude(context, ended)
-        except StreamTaskException as error:
-            if not any(task.failed for task in seen):
-                self._name_uncertain(context, error)
-            stored = self._stored_ledger(context)
-            again = [task for task in seen if task.task_id in error.task_ids]
-            for place in stored.ledger.failed(again, pause_until=time.time() + WINDOW):
-                stored.save(place)
-            raise
-
-    def completed_tasks(self, context: Context, get_ended: Callable[[], Ended]) -> list[StreamTask]:
-        """Return the Stream tasks, all completed."""
-        try:
-            return super().completed_tasks(context, get_ended)
-        except StreamException as error:
-            if not isinstance(error, StreamTaskException | StreamTaskTimeout):
+            try:
+                return get_ended()
+            except StreamException as error:
                 error.hint = f"{error.hint} {WAS_SUBMITTED}".lstrip()
+                self._name_uncertain(context, error)
+                raise
+
+        return super().conclude(context, ended)
+
+    def end(self, context: Context, ended: Ended) -> Any:
+        """Push the results, and return the ids; or record for a retry which Stream tasks failed."""
+        try:
+            super().end(context, ended)
+        except StreamException as error:
             self._name_uncertain(context, error)
+            if isinstance(error, StreamTaskException):
+                stored = self._stored_ledger(context)
+                again = [task for task in ended.finished if task.task_id in error.task_ids]
+                for place in stored.ledger.failed(again, pause_until=time.time() + WINDOW):
+                    stored.save(place)
             raise
+        return self._ended(context, [task.task_id for task in ended.finished])
 
     def refused_items(self, context: Context) -> Mapping[str, Mapping[str, str]]:
         """Return the items of Stream tasks that failed already when they were submitted."""
         return self._stored_ledger(context).ledger.refused_of_tasks
-
-    def deliver(self, context: Context, tasks: list[StreamTask]) -> Any:
-        """Push the results, and return the ids."""
-        super().deliver(context, tasks)
-        return self._ended(context, [task.task_id for task in tasks])
 
     def wait_terms(self) -> WaitTerms:
         """Return for how long to wait, and how often to poll."""
@@ -266,7 +271,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         refused = stored.ledger.refused_items
         later = sum(map(len, stored.ledger.refused_of_tasks.values())) if waits and stored.kept else 0
         policy = replace(policy, fail_on_partial=policy.fail_on_partial and later < len(refused))
-        hand_on(context, deliver_at_once(result, refused, policy, self.result_key))
+        hand_on(context, decide_at_once(result, refused, policy))
 
     def _stored_ledger(self, context: Context) -> StoredLedger:
         self._stored = self._stored or StoredLedger(context, self)
@@ -328,30 +333,26 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _ended(self, context: Context, task_ids: Sequence[str]) -> Any:
         """Return the XCom ``return_value``, unless something about the submission is uncertain."""
-        if named := self._uncertain_batches(context):
+        ledger = self._stored_ledger(context).ledger
+        if named := self._uncertain_batches(ledger):
             raise StreamSubmissionFailed(
                 f"Everything was submitted to Stream but batch {named}: an earlier try sent it and saw no "
                 "answer, so Stream may or may not have accepted it",
                 hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
-                batches=self._stored_ledger(context).ledger.uncertain,
+                batches=ledger.uncertain,
             )
-        return _one_or_list(list(task_ids))
+        return one_or_list(list(task_ids))
 
     def _name_uncertain(self, context: Context, error: StreamException) -> None:
         """Let no other failure hide that something about the submission is uncertain."""
-        if named := self._uncertain_batches(context):
+        if named := self._uncertain_batches(self._stored_ledger(context).ledger):
             too = f"Look at Stream whether batch {named} was done: an earlier try sent it and saw no answer."
             error.hint = f"{error.hint} {too}".lstrip()
 
-    def _uncertain_batches(self, context: Context) -> str:
+    def _uncertain_batches(self, ledger: Ledger) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""
         cap = self.stream_operation.items.cap if self.stream_operation.items else 1
-        ledger = self._stored_ledger(context).ledger
         return ", ".join(
             f"{place + 1} (items {place * cap + 1} to {place * cap + ledger.entries[place].size})"
             for place in ledger.uncertain
         )
-
-
-def _one_or_list(values: list[Any]) -> Any:
-    return values[0] if len(values) == 1 else values

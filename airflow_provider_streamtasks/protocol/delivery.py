@@ -16,12 +16,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from airflow_provider_streamtasks.exceptions import StreamTaskException
+from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.protocol.failures import partial_failure
 from airflow_provider_streamtasks.protocol.people import is_verdict, without_people
 from airflow_provider_streamtasks.protocol.results import verdicts
 from airflow_provider_streamtasks.protocol.signatures import signatures, without_signature
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
+from airflow_provider_streamtasks.protocol.wait import Ended
+
+RETURN_VALUE = "return_value"
+"""Key of the XCom that Airflow takes for what an Airflow task returned."""
 
 FAILED_ITEMS = "failed_items"
 """Key of the XCom of items that failed: item -> reason; or their number, where that would be too large."""
@@ -42,7 +46,7 @@ _IN_XCOM = "With push_result=True the XCom is the whole"
 @dataclass(frozen=True, slots=True)
 class XComPolicy:
     """
-    What may become an XCom.
+    What becomes an XCom, and under which key.
 
     :param do_xcom_push: whether anything may: Airflow's argument of that name
     :param push_result: True: the results as they came, whatever their size and whoever is in them. False:
@@ -50,6 +54,10 @@ class XComPolicy:
     :param max_result_size: bytes of one XCom at most, as JSON
     :param redact_result_urls: whether URLs in results lose their signature
     :param fail_on_partial: whether items that failed inside completed work are a failure
+    :param result_key: of the XCom that gets the results. If it is not ``return_value``, that one gets the ids
+        of the Stream tasks.
+    :param single: whether the result of the one Stream task is wanted, and not a list of results; ``None``:
+        where there is exactly one
     """
 
     do_xcom_push: bool = True
@@ -57,6 +65,8 @@ class XComPolicy:
     max_result_size: int = MAX_RESULT_SIZE
     redact_result_urls: bool = False
     fail_on_partial: bool = False
+    result_key: str = RETURN_VALUE
+    single: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Delivery:
     secrets: Sequence[str] = field(default=(), repr=False)
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
-    failure: StreamTaskException | None = None
+    failure: StreamException | None = None
 
 
 def failed_inside(
@@ -96,65 +106,52 @@ def failed_inside(
     return failed
 
 
-def deliver(
-    tasks: Sequence[StreamTask],
+def decide(
+    ended: Ended,
     policy: XComPolicy,
-    key: str,
     *,
-    single: bool | None = None,
     refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     whole: str = STREAM_TASKS.whole,
 ) -> Delivery:
     """
-    Decide what becomes of Stream tasks that are all completed.
+    Decide what becomes of a wait that is over.
 
-    :param key: of the XCom that gets their results
-    :param single: whether that is the result of the one Stream task, and not a list of results; ``None``:
-        where there is exactly one
+    :param ended: how the Stream tasks stand
     :param refused: as for :func:`failed_inside`
     :param whole: what to call for a whole result, wherever it is needed
     """
+    if (failure := ended.failure) is not None:
+        failed = [task for task in ended.finished if task.failed]
+        inside = failed_inside(failed, refused)
+        reports = {task.task_id: without_signature(task.report) for task in failed if task.report}
+        values = {FAILED_ITEMS: _joined(inside), VALIDATION_REPORT: reports or None}
+        return replace(limited(values, policy, whole), failure=failure)
+    tasks = ended.finished
     inside = failed_inside(tasks, refused)
-    items = {item: reason for failed in inside.values() for item, reason in failed.items()}
-    if single is None:
-        single = len(tasks) == 1
     results = [task.result for task in tasks]
-    value, task_ids = results[0] if single else results, [i for i in inside if inside[i]]
-    return _deliver(value, items, task_ids, policy, key, whole)
+    value = one_or_list(results) if policy.single is None else results[0] if policy.single else results
+    delivery = _deliver(value, _joined(inside), [each for each in inside if inside[each]], policy, whole)
+    if policy.result_key == RETURN_VALUE or delivery.failure or not policy.do_xcom_push:
+        return delivery
+    ids = one_or_list([task.task_id for task in tasks])
+    return replace(delivery, xcoms={**delivery.xcoms, RETURN_VALUE: ids})
 
 
-def deliver_failed(
-    tasks: Sequence[StreamTask],
-    policy: XComPolicy,
-    *,
-    refused: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
-    whole: str = STREAM_TASKS.whole,
-) -> Delivery:
-    """
-    Decide what becomes of what Stream says of work that failed; nothing where none failed.
-
-    :param tasks: the finished Stream tasks of a wait, failed or not
-    :param refused: as for :func:`failed_inside`
-    :param whole: as for :func:`deliver`
-    """
-    failed = [task for task in tasks if task.failed]
-    inside = failed_inside(tasks, refused).values() if failed else ()
-    items = {item: reason for named in inside for item, reason in named.items()}
-    reports = {task.task_id: without_signature(task.report) for task in failed if task.report}
-    return limited({FAILED_ITEMS: items, VALIDATION_REPORT: reports or None}, policy, whole)
+def one_or_list(values: list[Any]) -> Any:
+    """Return the one value there is, or else the list of them."""
+    return values[0] if len(values) == 1 else values
 
 
-def deliver_at_once(
-    result: Mapping[str, Any] | None, failed: Mapping[str, str], policy: XComPolicy, key: str
+def decide_at_once(
+    result: Mapping[str, Any] | None, failed: Mapping[str, str], policy: XComPolicy
 ) -> Delivery:
     """
     Decide what becomes of work that Stream did without a Stream task.
 
     :param result: what Stream answered, if there is anything to hand on
     :param failed: the items that failed: item -> reason
-    :param key: of the XCom that gets the result
     """
-    return _deliver(result, failed, [], policy, key)
+    return _deliver(result, failed, [], policy)
 
 
 def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> Delivery:
@@ -162,7 +159,7 @@ def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> D
     Cut values to what the policy allows, whatever else is to be done with them.
 
     :param values: key of an XCom -> value; no XCom comes of ``None``, nor of no failed items
-    :param whole: as for :func:`deliver`; empty where only the XCom can be the whole
+    :param whole: as for :func:`decide`; empty where only the XCom can be the whole
     """
     remedy = f"{_IN_XCOM}{whole and f'. So is {whole}'}."
     xcoms: dict[str, Any] = {}
@@ -197,14 +194,14 @@ def summary(value: Any) -> dict[str, int]:
     return {**counts, "results": len(results)}
 
 
+def _joined(inside: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {item: reason for failed in inside.values() for item, reason in failed.items()}
+
+
 def _deliver(
-    value: Any,
-    failed: Mapping[str, str],
-    task_ids: Sequence[str],
-    policy: XComPolicy,
-    key: str,
-    whole: str = "",
+    value: Any, failed: Mapping[str, str], task_ids: Sequence[str], policy: XComPolicy, whole: str = ""
 ) -> Delivery:
+    key = policy.result_key
     if not failed:
         return limited({key: value}, policy, whole)
     error = partial_failure(failed, task_ids)

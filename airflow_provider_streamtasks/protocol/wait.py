@@ -13,7 +13,11 @@ from enum import Enum
 from math import frexp, inf
 from zlib import crc32
 
-from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.exceptions import (
+    StreamException,
+    StreamTaskException,
+    StreamTaskTimeout,
+)
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
 from airflow_provider_streamtasks.protocol.failures import describe_failure, failure, in_words, timed_out
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
@@ -343,6 +347,13 @@ class Ended:
     timeout: float
     noun: str = STREAM_TASKS.noun
 
+    @property
+    def failure(self) -> StreamTaskException | StreamTaskTimeout | None:
+        """Why the wait is no success: one failed, or else one was not finished; ``None`` if all completed."""
+        if failed := [task for task in self.finished if task.failed]:
+            return failure(failed, self.open_task_ids, self.noun)
+        return timed_out(self.open_task_ids, self.timeout, self.noun) if self.open_task_ids else None
+
     def completed(self) -> list[StreamTask]:
         """
         Return the Stream tasks, if all are completed.
@@ -350,8 +361,6 @@ class Ended:
         :raises StreamTaskException: if one failed
         :raises StreamTaskTimeout: if one was not finished
         """
-        if failed := [task for task in self.finished if task.failed]:
-            raise failure(failed, self.open_task_ids, self.noun)
-        if self.open_task_ids:
-            raise timed_out(self.open_task_ids, self.timeout, self.noun)
+        if error := self.failure:
+            raise error
         return list(self.finished)

@@ -26,7 +26,7 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
 
     An import of the first generation may wait for a person at Stream to confirm it; the log says so. The
     other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`, but
-    this one always begins and ends on a worker.
+    this one always begins on a worker.
 
     :param import_id: the import, or a list of them; usually the output of the Airflow task that started it
         (templated)
@@ -46,15 +46,16 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         **kwargs: Any,
     ) -> None:
         # What is waited for is known as import_id here.
-        super().__init__(stream_task_id=[], start_from_trigger=False, end_from_trigger=False, **kwargs)
+        super().__init__(stream_task_id=[], start_from_trigger=False, **kwargs)
         if is_rendered(import_id):
             parse_stream_task_ids(import_id, "import_id")
         self.import_id = in_fixed_order(import_id)
         self.completed_states = parse_states("completed_states", completed_states)
         self.failed_states = parse_states("failed_states", failed_states)
 
-    def _why_not_in_triggerer(self, *_: Any) -> str:
-        return "a trigger does not end a wait for imports"
+    def why_starts_on_worker(self) -> str:
+        """Return why the Airflow task does not begin in the triggerer."""
+        return "a wait for imports does not begin in the triggerer"
 
     @property
     def is_single(self) -> bool:

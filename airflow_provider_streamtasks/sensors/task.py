@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import PokeReturnValue, XComArg
@@ -27,7 +26,6 @@ from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.sensors.without_workers import (
     OnlyIf,
     impossible_to_start,
-    needs_worker_to_end,
     needs_worker_to_start,
 )
 from airflow_provider_streamtasks.triggers.sensor import ON_WORKER, StreamSensorTrigger
@@ -36,9 +34,6 @@ from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.triggers.base import BaseTrigger
-
-NeedsWorker: TypeAlias = "Callable[[StreamTaskSensor, type[StreamTaskSensor]], str | None]"
 
 ERRORS_SINCE = "errors_since"
 """The note that tells a poke since when there has been nothing but errors."""
@@ -109,16 +104,11 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         deferrable: bool | None = None,
         mode: str | None = None,
         start_from_trigger: bool | None = None,
-        end_from_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        # Under names of their own: Airflow gives those of the arguments a meaning, and with listeners it
-        # refuses to import a DAG that has an attribute `end_from_trigger` which is true.
+        # Under a name of its own: Airflow gives that of the argument a meaning.
         self._may_start_in_triggerer = (
             None if start_from_trigger is None else check_flag("start_from_trigger", start_from_trigger)
-        )
-        self._may_end_in_triggerer = (
-            None if end_from_trigger is None else check_flag("end_from_trigger", end_from_trigger)
         )
         super().__init__(
             poke_interval=parse_seconds(
@@ -190,12 +180,6 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
                 raise skip.__cause__ from None
             raise
 
-    def new_trigger(self, task_ids: Sequence[str]) -> BaseTrigger:
-        """Return the trigger that waits, from now on."""
-        if not self._ends_in_triggerer():
-            return super().new_trigger(task_ids)
-        return self._sensor_trigger(task_ids, time.time(), single=self.is_single)
-
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once what is due."""
         wait = self._wait = self._wait or self._continued_wait(context)
@@ -229,36 +213,24 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def _starts_in_triggerer(self) -> bool:
         # Once a worker has begun there is nothing to decide, and templates are no longer what they were.
-        return not self._rendered and self._why_starts_on_worker() is None
+        return not self._rendered and self.why_starts_on_worker() is None
 
-    def _ends_in_triggerer(self) -> bool:
-        return self._why_ends_on_worker() is None
-
-    def _why_starts_on_worker(self) -> str | None:
-        return self._why_not_in_triggerer(
-            "start_from_trigger", self._may_start_in_triggerer, needs_worker_to_start
-        )
-
-    def _why_ends_on_worker(self) -> str | None:
-        return self._why_not_in_triggerer("end_from_trigger", self._may_end_in_triggerer, needs_worker_to_end)
-
-    def _why_not_in_triggerer(
-        self, argument: str, given: bool | None, needs_worker: NeedsWorker
-    ) -> str | None:
+    def why_starts_on_worker(self) -> str | None:
+        """Return why the Airflow task does not begin in the triggerer; ``None`` where it does."""
         # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
         if not _compat.is_made(self):
             return "it is mapped"
-        if given is None:
-            return needs_worker(self, StreamTaskSensor)
-        if not given:
-            return f"{argument} is False"
+        if self._may_start_in_triggerer is None:
+            return needs_worker_to_start(self)
+        if not self._may_start_in_triggerer:
+            return "start_from_trigger is False"
         return None if _compat.RUNS_WITHOUT_WORKERS else "Airflow is older than 3.3"
 
     def _why_on_worker(self) -> str | None:
         """Return the line of the log that says why there is a worker at all."""
-        if ends := self.deferrable and self._why_ends_on_worker():
+        if ends := self.deferrable and self.why_ends_on_worker():
             return f"Beginning and ending on a worker, because {ends}"
-        starts = self._why_starts_on_worker()
+        starts = self.why_starts_on_worker()
         return f"Beginning on a worker, because {starts}" if starts else None
 
     def _start_trigger_args(self) -> StartTriggerArgs | None:
@@ -267,29 +239,15 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         source = self.stream_task_id
         if _compat.is_task_output(source):
             xcom = {"task_id": source.operator.task_id, "key": source.key}
-            trigger = self._sensor_trigger([], None, xcom=xcom)
+            trigger = self.make_trigger(StreamSensorTrigger, [], None, xcom=xcom)
         else:
-            trigger = self._sensor_trigger(parse_stream_task_ids(source), None, single=self.is_single)
+            trigger = self.make_trigger(StreamSensorTrigger, parse_stream_task_ids(source), None)
         path, arguments = trigger.serialize()
         return StartTriggerArgs(
             trigger_cls=path,
             next_method="execute_complete",
             trigger_kwargs=arguments,
             timeout=timedelta(seconds=self.timeout + BACKSTOP),
-        )
-
-    def _sensor_trigger(
-        self, task_ids: Sequence[str], started_at: float | None, **more: Any
-    ) -> StreamSensorTrigger:
-        return StreamSensorTrigger(
-            self.stream_conn_id,
-            task_ids,
-            started_at,
-            end=self._ends_in_triggerer(),
-            record_progress=self.do_xcom_push,
-            **more,
-            **asdict(self.xcom_policy()),
-            **asdict(self.wait_terms()),
         )
 
     def next_poke(self) -> float:

@@ -1,4 +1,4 @@
-"""What keeps a sensor from beginning or ending in the triggerer, where Airflow does less than on a worker."""
+"""What keeps a sensor from beginning in the triggerer, where Airflow does less than on a worker."""
 
 from __future__ import annotations
 
@@ -8,29 +8,13 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import is_rendered
+from airflow_provider_streamtasks.ending import needs_worker_to_end
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
     from airflow.sdk.types import Operator
 
     from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
-
-_PARTS = (
-    "awaited_task_ids",
-    "conclude",
-    "deliver",
-    "execute",
-    "execute_complete",
-    "is_single",
-    "new_trigger",
-    "poke",
-    "pollable",
-    "post_execute",
-    "pre_execute",
-    "wait_terms",
-    "xcom_policy",
-)
-"""What a subclass may have changed, and the triggerer would not run."""
 
 
 class OnlyIf:
@@ -53,38 +37,9 @@ class OnlyIf:
         return self.otherwise if sensor is None else getattr(sensor, self.decide)()
 
 
-def needs_worker_to_end(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) -> str | None:
-    """
-    Return why a completed Stream task must not end the Airflow task in the triggerer; ``None`` if it may.
-
-    :param base: the class whose behaviour the triggerer knows
-    """
-    if not _compat.RUNS_WITHOUT_WORKERS:
-        return "Airflow is older than 3.3"
-    if gone := _compat.gone_from_operators():
-        return f"this release of Airflow has no {gone}"
-    if sensor.on_success_callback:
-        return "on_success_callback would not be called"
-    if sensor.outlets:
-        return "outlets would not be updated"
-    if listeners := _compat.listeners():
-        return f"listeners would not be told: {', '.join(listeners)}"
-    if _compat.has_hook(sensor, _compat.POST_EXECUTE):
-        return "post_execute would not be called"
-    if sensor.multiple_outputs:
-        return "multiple_outputs would not be pushed"
-    if changed := [name for name in _PARTS if getattr(type(sensor), name) is not getattr(base, name)]:
-        return f"{type(sensor).__name__} changes {', '.join(changed)}"
-    if _is_mapped(sensor):
-        return "it is in a mapped task group"
-    if sensor.downstream_task_ids and any(True for _ in sensor.iter_mapped_dependants()):
-        return "mapped tasks depend on its XCom"
-    return None
-
-
-def needs_worker_to_start(sensor: StreamTaskSensor, base: type[StreamTaskSensor]) -> str | None:
+def needs_worker_to_start(sensor: StreamTaskSensor) -> str | None:
     """Return why the Airflow task must not begin in the triggerer; ``None`` if it may."""
-    if reason := impossible_to_start(sensor) or needs_worker_to_end(sensor, base):
+    if reason := impossible_to_start(sensor) or needs_worker_to_end(sensor):
         return reason
     if sensor.on_execute_callback:
         return "on_execute_callback would not be called"

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_streamtasks import configuration, spans
+from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.delivery import Delivery, XComPolicy, decide
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended, Outcome, Wait, WaitTerms
@@ -28,6 +29,7 @@ BACKSTOP = 15.0
 # and a logger of its own is a third of that.
 log = logging.getLogger(__name__)
 _shared_terms = lru_cache(maxsize=256)(WaitTerms)
+_shared_policy = lru_cache(maxsize=256)(XComPolicy)
 
 
 async def write(level: int, line: str) -> None:
@@ -65,6 +67,9 @@ class StreamTaskTrigger(BaseTrigger):
     The event names ids and how the wait ended. Results are not in it: Airflow logs events, and a result may
     hold a signed URL.
 
+    With ``end``, a completed wait ends the Airflow task here, after the results have become XComs.
+    Everything else goes to a worker, where exceptions, callbacks and retries are at home.
+
     :param stream_conn_id: the Airflow connection
     :param stream_task_ids: the Stream tasks
     :param started_at: Unix time at which the wait began. With it the deadline stays the same when the trigger
@@ -74,6 +79,9 @@ class StreamTaskTrigger(BaseTrigger):
     :param max_poll_interval: seconds between two polls at most
     :param keep_on_errors: whether no error ends the wait
     :param record_progress: whether an XCom records how far a wait of more than a minute has come
+    :param end: whether to end the Airflow task (Airflow 3.3 and later)
+    :param policy: what becomes an XCom then, as
+        :class:`~airflow_provider_streamtasks.protocol.delivery.XComPolicy` has it
     """
 
     pollable: Pollable = STREAM_TASKS
@@ -89,6 +97,9 @@ class StreamTaskTrigger(BaseTrigger):
         max_poll_interval: float,
         keep_on_errors: bool = False,
         record_progress: bool = True,
+        *,
+        end: bool = False,
+        **policy: Any,
     ) -> None:
         super().__init__()
         self.stream_conn_id = stream_conn_id
@@ -96,6 +107,8 @@ class StreamTaskTrigger(BaseTrigger):
         self.started_at = started_at
         self.terms = _shared_terms(timeout, poll_interval, max_poll_interval, keep_on_errors)
         self.record_progress = record_progress
+        self.end = end
+        self.policy = _shared_policy(**policy)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
@@ -105,10 +118,13 @@ class StreamTaskTrigger(BaseTrigger):
             "started_at": self.started_at,
             **asdict(self.terms),
             "record_progress": self.record_progress,
+            **({"end": True, **asdict(self.policy)} if self.end else {}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire the event that :func:`read_event` reads."""
+        """Wait, and end the Airflow task, or fire the event that :func:`read_event` reads."""
+        if self.end and self.trigger_id is not None:
+            warm_up.warm_up.begin(self.task_instance)
         wait = Wait(self.stream_task_ids, self.terms, self.started_at, self.pollable)
         left = max(0.0, wait.deadline - time.time())
         words = in_words(wait.task_ids, wait.pollable.noun)
@@ -129,7 +145,18 @@ class StreamTaskTrigger(BaseTrigger):
         yield await self.event(wait)
 
     async def event(self, wait: Wait) -> TriggerEvent:
-        """Return the event that tells a worker how the wait ended, once it may be fired."""
+        """Return the event that ends the Airflow task, or the one for a worker, once it may be fired."""
+        # dag.test() has no trigger id, and does not know events that end the Airflow task.
+        if self.end and self.trigger_id is not None:
+            try:
+                why = await self._end(wait)
+            except Exception as error:
+                why = f"the triggerer could not: {type(error).__name__}: {error}"
+                await write(logging.WARNING, f"Ending on a worker, because {why}")
+            else:
+                if why is None:
+                    return TaskSuccessEvent()
+                await write(logging.INFO, f"Ending on a worker, because {why}")
         await asyncio.sleep(self._until_worker_is_gone())
         return TriggerEvent(
             {
@@ -141,6 +168,35 @@ class StreamTaskTrigger(BaseTrigger):
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
+
+    async def _end(self, wait: Wait) -> str | None:
+        """Carry out what is decided, unless that is for a worker: then do nothing, and return why."""
+        if wait.outcome is not Outcome.COMPLETED:
+            return f"the wait ended as {wait.outcome.value if wait.outcome else None}"
+        # In a thread, because a result may be megabytes, and others wait in this loop.
+        delivery = await asyncio.to_thread(decide, wait.ended(), self.policy, whole=self.pollable.whole)
+        if delivery.failure:
+            return "items failed, and fail_on_partial is True"
+        for secret in delivery.secrets:
+            await _compat.amask_secret(secret)
+        await asyncio.to_thread(self._push, delivery)
+        return None
+
+    def _push(self, delivery: Delivery) -> None:
+        # Not as xcoms of the event: those reach the next task as text, and pass by an XCom backend (3.3.2).
+        from airflow.sdk.execution_time.xcom import XCom  # only where tasks run
+
+        for line in delivery.notes:
+            log.info(line)
+        for line in delivery.warnings:
+            log.warning(line)
+        for key, value in delivery.xcoms.items():
+            XCom.set(key=key, value=value, **self._place())
+
+    def _place(self) -> dict[str, Any]:
+        """Return where the XComs of the Airflow task are."""
+        ti: Any = self.task_instance
+        return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
 
     def _until_worker_is_gone(self) -> float:
         """Return the seconds until the scheduler has surely seen the end of the worker that deferred."""
@@ -157,7 +213,7 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     waited out like one during the wait. What Stream says now counts: should one not be finished any more, or
     seem to have failed only now, it is waited for on, up to the same deadline.
 
-    :param event: what :class:`StreamTaskTrigger` fired, of this release or an earlier one
+    :param event: what :class:`StreamTaskTrigger` fired
     :param pollable: what they are, where they are not Stream tasks proper
     :raises StreamException: the error that ended the wait
     """
@@ -168,17 +224,9 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     confirmed = event["outcome"] == Outcome.FAILED.value
     seen = {task.task_id: task for task in tasks if task.finished and (confirmed or not task.may_pass)}
     unclear = [task_id for task_id in awaited if task_id not in seen]
-    again = Wait(unclear, *_terms_of(event), pollable)
+    again = Wait(unclear, WaitTerms(**event["terms"]), event["started_at"], pollable)
     hook.carry_out(again)
     ended = again.ended()
     seen |= {task.task_id: task for task in ended.finished}
     finished = [seen[task_id] for task_id in awaited if task_id in seen]
     return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout, ended.noun)
-
-
-def _terms_of(event: Mapping[str, Any]) -> tuple[WaitTerms, float]:
-    """Return the terms of the wait of which an event tells, and when it began."""
-    if "terms" in event:
-        return WaitTerms(**event["terms"]), event["started_at"]
-    # Early 0.1.0 wrote the timeout alone. What seemed finished then, and does not now, gets it once more.
-    return WaitTerms(event["timeout"]), time.time()

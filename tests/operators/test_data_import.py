@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.sandbox import SandboxControl
@@ -18,6 +20,7 @@ from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
 from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from tests.airflow_tasks import Run, revived
 from tests.conftest import Logs
+from tests.triggerer import Triggerer
 
 WAYS = {"on-the-worker": False, "deferred": True}
 QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4  # as the sandbox numbers them
@@ -259,6 +262,58 @@ class TestSensor:
     def test_what_is_no_id_is_refused(self, import_id: Any) -> None:
         with pytest.raises(ValueError, match="import_id"):
             StreamImportSensor(task_id="wait", import_id=import_id)
+
+
+class TestEndInTheTriggerer:
+    """What differs by release: before Airflow 3.3 a worker ends it, with the same outcome."""
+
+    def end(self, make: Callable[[], Any], triggerer: Triggerer, run: Run) -> None:
+        run.execute(make, triggerer)
+        assert bool(run.events) is not _compat.RUNS_WITHOUT_WORKERS
+
+    @pytest.fixture
+    def waits(self, connection: None, control: SandboxControl) -> dict[str, Any]:
+        control.fate(pending=0, running=0.1, result={"users": [{"id": "ann", "name": "Ann Smith"}]})
+        return {"wait_for_completion": True, "deferrable": True, "poll_interval": 0.05, "wait_timeout": 20}
+
+    def test_of_the_first_generation(
+        self, file: Path, waits: dict[str, Any], triggerer: Triggerer, logs: Logs
+    ) -> None:
+        run = Run()
+        self.end(lambda: first(str(file), **waits), triggerer, run)
+        (import_id,) = run.xcoms["task_ids"]
+        assert run.xcoms["return_value"] == import_id
+        assert run.xcoms["result"] == {"users": {"count": 1, "ids": ["ann"]}}
+        assert "So is hook.get_task(import_id, Import(" in logs.text
+
+    def test_of_the_second_generation(self, waits: dict[str, Any], triggerer: Triggerer) -> None:
+        run = Run()
+        self.end(lambda: second(**waits), triggerer, run)
+        assert run.xcoms["return_value"] == run.xcoms["task_ids"][0]
+
+    @pytest.mark.parametrize("many", [False, True])
+    def test_of_the_sensor(self, many: bool, file: Path, waits: dict[str, Any], triggerer: Triggerer) -> None:
+        import_id = Run().execute(lambda: first(str(file)))
+        run = Run()
+        self.end(
+            lambda: StreamImportSensor(
+                task_id="wait", import_id=[import_id] if many else import_id, poke_interval=0.05
+            ),
+            triggerer,
+            run,
+        )
+        result = {"users": {"count": 1, "ids": ["ann"]}}
+        assert run.xcoms == {"return_value": [result] if many else result}
+
+    def test_a_failed_import_ends_on_a_worker(
+        self, waits: dict[str, Any], triggerer: Triggerer, control: SandboxControl
+    ) -> None:
+        control.fate(operation="CreateImportV2Task", pending=0, running=0, end="failed", result=REPORT)
+        run = Run()
+        with pytest.raises(StreamTaskException, match="the import ended as 3"):
+            run.execute(lambda: second(**waits), triggerer)
+        assert len(run.events) == 1
+        assert list(run.xcoms) == ["task_ids", "validation_report"]
 
 
 class TestTrigger:

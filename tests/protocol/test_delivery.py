@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from airflow_provider_streamtasks.exceptions import StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import (
     MAX_RESULT_SIZE,
     Delivery,
     XComPolicy,
-    deliver,
-    deliver_at_once,
-    deliver_failed,
+    decide,
+    decide_at_once,
     limited,
 )
-from airflow_provider_streamtasks.protocol.tasks import StreamTask
+from airflow_provider_streamtasks.protocol.tasks import StreamTask, TaskError
+from airflow_provider_streamtasks.protocol.wait import Ended
 from tests import json_values
 from tests.fuzzing import fuzz
 
@@ -32,13 +33,13 @@ USER = {
 }
 
 
-def delivered(*results: Any, single: bool | None = None, **policy: Any) -> Delivery:
+def delivered(*results: Any, **policy: Any) -> Delivery:
     tasks = [StreamTask(f"id-{number}", "completed", result) for number, result in enumerate(results)]
-    return deliver(tasks, XComPolicy(**policy), "result", single=single)
+    return decide(Ended(tasks, [], 60.0), XComPolicy(**policy))
 
 
 def xcom(*results: Any, **policy: Any) -> Any:
-    return delivered(*results, **policy).xcoms.get("result")
+    return delivered(*results, **policy).xcoms.get("return_value")
 
 
 def size(value: Any) -> int:
@@ -80,7 +81,7 @@ PLAIN = [
 @pytest.mark.parametrize("result", PLAIN, ids=str)
 def test_what_tells_of_no_person_stays_as_it_came(result: Any) -> None:
     delivery = delivered(result)
-    assert delivery.xcoms["result"] == result
+    assert delivery.xcoms["return_value"] == result
     assert list(delivery.notes) == []
 
 
@@ -96,7 +97,7 @@ def test_what_tells_of_no_person_stays_as_it_came(result: Any) -> None:
     ],
 )
 def test_one_result_or_a_list(results: tuple[Any, ...], single: bool | None, expected: Any) -> None:
-    assert delivered(*results, single=single).xcoms == {"result": expected}
+    assert delivered(*results, single=single).xcoms == {"return_value": expected}
 
 
 def test_no_result_is_no_xcom() -> None:
@@ -137,10 +138,10 @@ def test_no_result_is_no_xcom() -> None:
 )
 def test_of_people_the_ids_stay(result: Any, expected: Any) -> None:
     delivery = delivered(result)
-    assert delivery.xcoms["result"] == expected
+    assert delivery.xcoms["return_value"] == expected
     if expected != result:
         (note,) = delivery.notes
-        assert "in the result: the XCom 'result' has their ids alone" in note
+        assert "in the result: the XCom 'return_value' has their ids alone" in note
         assert "hook.get_task(stream_task_id).result" in note
         assert "push_result=True" in note
 
@@ -154,7 +155,7 @@ def test_people_do_not_take_the_other_results_of_a_list_with_them() -> None:
 
 def test_people_come_whole_if_asked_for() -> None:
     delivery = delivered({"users": [USER]}, push_result=True)
-    assert delivery.xcoms == {"result": {"users": [USER]}}
+    assert delivery.xcoms == {"return_value": {"users": [USER]}}
     assert (list(delivery.notes), list(delivery.warnings)) == ([], [])
 
 
@@ -198,11 +199,12 @@ def test_wherever_a_person_stands_nothing_about_them_gets_out(found: list[Any], 
 def test_what_is_too_large_is_a_summary_with_a_warning() -> None:
     result = {f"messaging:{number}": {"status": "ok"} for number in range(5_000)}
     delivery = delivered(result)
-    assert delivery.xcoms == {"result": {"summary": {"items": 5_000, "results": 1}}}
+    assert delivery.xcoms == {"return_value": {"summary": {"items": 5_000, "results": 1}}}
     (warning,) = delivery.warnings
     assert warning == (
-        "The XCom 'result' is a summary, because the whole is larger than max_result_size (65,536 bytes). "
-        "With push_result=True the XCom is the whole. So is hook.get_task(stream_task_id).result."
+        "The XCom 'return_value' is a summary, because the whole is larger than max_result_size "
+        "(65,536 bytes). With push_result=True the XCom is the whole. "
+        "So is hook.get_task(stream_task_id).result."
     )
 
 
@@ -227,7 +229,7 @@ def test_the_limit_is_exact_and_counts_what_airflow_stores() -> None:
 def test_a_large_result_comes_whole_if_asked_for() -> None:
     result = {"report": "x" * 100_000}
     delivery = delivered(result, push_result=True)
-    assert delivery.xcoms == {"result": result}
+    assert delivery.xcoms == {"return_value": result}
     assert list(delivery.warnings) == []
 
 
@@ -281,7 +283,7 @@ def test_items_that_failed_inside_are_a_warning_and_an_xcom() -> None:
 def test_items_that_failed_inside_are_a_failure_if_asked_for() -> None:
     delivery = delivered(PARTIAL, {"url": SIGNED}, fail_on_partial=True)
     assert delivery.xcoms == {"failed_items": FAILED}
-    assert delivery.failure is not None
+    assert isinstance(delivery.failure, StreamTaskException)
     assert delivery.failure.failed_items == FAILED
     assert delivery.failure.task_ids == ["id-0"]
     assert list(delivery.warnings) == []
@@ -291,8 +293,8 @@ def test_items_that_failed_inside_are_a_failure_if_asked_for() -> None:
 @pytest.mark.parametrize(
     ("policy", "keys"),
     [
-        ({}, {"result", "failed_items"}),
-        ({"push_result": True}, {"result", "failed_items"}),
+        ({}, {"return_value", "failed_items"}),
+        ({"push_result": True}, {"return_value", "failed_items"}),
         ({"push_result": False}, {"failed_items"}),
         ({"do_xcom_push": False}, set()),
         ({"do_xcom_push": False, "push_result": True}, set()),
@@ -319,29 +321,78 @@ def test_signatures_are_cut_off_if_asked_for(push_result: bool | None) -> None:
     assert xcom({"url": SIGNED}, push_result=push_result, redact_result_urls=True) == {"url": URL}
 
 
+# -- where the results are not what is returned ------------------------------------------------------------
+
+
+def test_the_ids_are_returned_where_the_results_have_a_key_of_their_own() -> None:
+    assert delivered({"a": "ok"}, result_key="result").xcoms == {
+        "result": {"a": "ok"},
+        "return_value": "id-0",
+    }
+    assert delivered({"a": "ok"}, None, result_key="result").xcoms == {
+        "result": [{"a": "ok"}, None],
+        "return_value": ["id-0", "id-1"],
+    }
+    assert delivered(None, result_key="result", push_result=False).xcoms == {"return_value": "id-0"}
+    assert delivered(None, result_key="result", do_xcom_push=False).xcoms == {}
+
+
+def test_no_ids_are_returned_of_what_is_a_failure_after_all() -> None:
+    assert delivered(PARTIAL, result_key="result", fail_on_partial=True).xcoms == {"failed_items": FAILED}
+
+
+# -- failures ----------------------------------------------------------------------------------------------
+
+BROKEN = StreamTask("id-1", "failed", PARTIAL, TaskError("storage", "down"), report={"Errors": ["bad"]})
+
+
+def test_a_stream_task_that_failed_is_a_failure_with_what_is_known_of_it() -> None:
+    done = StreamTask("id-0", "completed", {"url": SIGNED})
+    delivery = decide(Ended([done, BROKEN], ["id-2"], 60.0), XComPolicy())
+    assert delivery.xcoms == {"failed_items": FAILED, "validation_report": {"id-1": {"Errors": ["bad"]}}}
+    assert isinstance(delivery.failure, StreamTaskException)
+    assert str(delivery.failure) == (
+        "Stream task id-1 failed: storage: down\nNot finished when the wait ended: the Stream task id-2"
+    )
+
+
+def test_what_was_not_finished_is_a_timeout_without_xcoms() -> None:
+    done = StreamTask("id-0", "completed", PARTIAL)
+    delivery = decide(Ended([done], ["id-2"], 60.0), XComPolicy())
+    assert delivery.xcoms == {}
+    assert isinstance(delivery.failure, StreamTaskTimeout)
+    assert delivery.failure.task_ids == ["id-2"]
+
+
+def test_of_a_failure_nothing_is_an_xcom_if_nothing_may_be() -> None:
+    delivery = decide(Ended([BROKEN], [], 60.0), XComPolicy(do_xcom_push=False))
+    assert delivery.xcoms == {}
+    assert isinstance(delivery.failure, StreamTaskException)
+
+
 # -- other sources of the same -----------------------------------------------------------------------------
 
 
 def test_how_to_get_the_whole_fits_what_was_awaited() -> None:
     task = StreamTask("id", "completed", {"users": [USER]})
     imports = Import((2,))
-    (note,) = deliver([task], XComPolicy(), "result", whole=imports.whole).notes
+    (note,) = decide(Ended([task], [], 60.0), XComPolicy(), whole=imports.whole).notes
     assert "push_result=True" in note
     call = "hook.get_task(import_id, Import(completed_states=(2,), failed_states=())).result"
     assert note.endswith(f"So is {call}.")
     failed = replace(task, status="failed", report={"a": "x" * MAX_RESULT_SIZE})
-    (warning,) = deliver_failed([failed], XComPolicy(), whole=imports.whole).warnings
+    (warning,) = decide(Ended([failed], [], 60.0), XComPolicy(), whole=imports.whole).warnings
     assert warning.endswith(f"So is {call}.")
     # There is no Stream task to ask.
-    (note,) = deliver_at_once(task.result, {}, XComPolicy(), "result").notes
+    (note,) = decide_at_once(task.result, {}, XComPolicy()).notes
     assert note.endswith("With push_result=True the XCom is the whole.")
 
 
 def test_what_stream_did_at_once_is_delivered_alike() -> None:
-    delivery = deliver_at_once({"users": [USER]}, FAILED, XComPolicy(), "result")
-    assert delivery.xcoms == {"failed_items": FAILED, "result": {"users": {"count": 1, "ids": ["ann"]}}}
+    delivery = decide_at_once({"users": [USER]}, FAILED, XComPolicy())
+    assert delivery.xcoms == {"failed_items": FAILED, "return_value": {"users": {"count": 1, "ids": ["ann"]}}}
     assert list(delivery.warnings) == ["Stream completed the request, but 1 item failed: messaging:a (gone)"]
-    assert deliver_at_once(None, {}, XComPolicy(), "result").xcoms == {}
+    assert decide_at_once(None, {}, XComPolicy()).xcoms == {}
 
 
 def test_other_values_are_held_to_the_same_limits() -> None:

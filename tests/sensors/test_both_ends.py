@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import Any, ClassVar
+from collections import Counter
+from typing import Any
 
 import pytest
-from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.execution_time import xcom as where_xcoms_go
 from airflow.triggers.base import TaskSuccessEvent
 
-from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
 from tests.airflow_tasks import Run, TaskInstance, revived
 from tests.conftest import Logs, StartTask
+from tests.triggerer import Triggerer, XComs
 
 URL = "https://storage.example/export.json"
 SIGNED = f"{URL}?Signature=abcdef"
@@ -44,29 +41,6 @@ POLICIES: list[dict[str, Any]] = [
 ]
 
 
-class XComs(BaseXCom):
-    """An XCom backend that keeps them in memory."""
-
-    kept: ClassVar[dict[str, Any]] = {}
-
-    @classmethod
-    def set(cls, key: str, value: Any, **where: Any) -> None:
-        cls.kept[key] = json.loads(json.dumps(value))
-
-    @classmethod
-    def delete(cls, key: str, *where: Any, **more: Any) -> None:
-        cls.kept.pop(key, None)
-
-
-@pytest.fixture
-def xcoms(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the triggerer pushes to the XCom backend of Airflow's configuration."""
-    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", f"{__name__}.XComs")
-    monkeypatch.setattr(where_xcoms_go, "XCom", where_xcoms_go.resolve_xcom_backend())
-    monkeypatch.setattr(XComs, "kept", {})
-    return XComs.kept
-
-
 @pytest.fixture
 def ids(request: pytest.FixtureRequest, start_task: StartTask) -> list[str]:
     return [start_task(result=result) for result in RESULTS[request.param]]
@@ -78,61 +52,54 @@ def sensor(ids: list[str], **policy: Any) -> StreamTaskSensor:
     )
 
 
-def trigger(of: StreamTaskSensor, ids: list[str]) -> Any:
-    """The trigger as the triggerer makes it, for a sensor that began on a worker."""
-    found = revived(of.new_trigger(ids))
-    assert isinstance(found, StreamSensorTrigger)
-    found.started_at -= 60  # that worker is gone
-    ti: Any = TaskInstance()
-    found.trigger_id, found.task_instance = 1, ti
-    return found
-
-
-def fired(trigger: Any) -> Any:
-    async def first() -> Any:
-        return await anext(aiter(trigger.run()))
-
-    return asyncio.run(first())
-
-
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 @pytest.mark.parametrize("ids", RESULTS, indirect=True)
 def test_xcoms_and_words_are_the_same(
-    ids: list[str], policy: dict[str, Any], xcoms: dict[str, Any], logs: Logs
+    ids: list[str], policy: dict[str, Any], triggerer: Triggerer, logs: Logs
 ) -> None:
-    waiting = sensor(ids, end_from_trigger=True, timeout=120, **policy)
-    event = fired(trigger(waiting, ids))
-    assert isinstance(event, TaskSuccessEvent)
-    said_in_triggerer, told = told_of(logs), len(logs.lines)
+    in_triggerer = Run()
+    in_triggerer.execute(lambda: sensor(ids, **policy), triggerer)
+    assert (len(in_triggerer.deferrals), in_triggerer.events) == (1, [])
+    said_in_triggerer = told_of(logs)
 
     run = Run()
-    run.execute(lambda: sensor(ids, deferrable=False, timeout=120, **policy))
-    assert run.xcoms == xcoms
-    assert said_in_triggerer == told_of(logs, told)
+    run.execute(lambda: sensor(ids, deferrable=False, **policy))
+    assert run.xcoms == in_triggerer.xcoms
+    assert Counter(told_of(logs)) == Counter(2 * said_in_triggerer)
     assert "abcdef" not in logs.text
 
 
 @pytest.mark.parametrize("ids", ["partial"], indirect=True)
-def test_a_failure_is_left_to_the_worker(ids: list[str], xcoms: dict[str, Any], logs: Logs) -> None:
-    waiting = sensor(ids, end_from_trigger=True, fail_on_partial=True, timeout=120)
-    event = fired(trigger(waiting, ids))
-    assert not isinstance(event, TaskSuccessEvent)
+def test_a_failure_is_left_to_the_worker(ids: list[str], triggerer: Triggerer, logs: Logs) -> None:
+    waiting = sensor(ids, fail_on_partial=True)
+    event = triggerer.fire(revived(waiting.new_trigger(ids)), TaskInstance())
     assert event.payload["outcome"] == "completed"
-    assert xcoms == {}
+    assert triggerer.xcoms == {}
     assert told_of(logs) == []
+    assert "Ending on a worker, because items failed, and fail_on_partial is True" in logs.text
 
 
 @pytest.mark.parametrize("ids", ["one"], indirect=True)
-def test_xcoms_of_an_earlier_try_go_where_this_one_has_none(
-    ids: list[str], xcoms: dict[str, Any], control: SandboxControl
+def test_xcoms_of_an_earlier_try_go_where_this_one_has_none(ids: list[str], triggerer: Triggerer) -> None:
+    triggerer.xcoms.update(return_value="old", failed_items={"old": "gone"}, other="stays")
+    trigger = revived(sensor(ids, push_result=False).make_trigger(StreamSensorTrigger, ids, None))
+    ti = TaskInstance()
+    ti.try_number = 2
+    assert isinstance(triggerer.fire(trigger, ti), TaskSuccessEvent)
+    assert triggerer.xcoms == {"other": "stays"}
+
+
+@pytest.mark.parametrize("ids", ["one"], indirect=True)
+def test_what_the_triggerer_cannot_do_a_worker_does(
+    ids: list[str], triggerer: Triggerer, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    xcoms.update(return_value="old", failed_items={"old": "gone"}, other="stays")
-    ending = trigger(sensor(ids, end_from_trigger=True, push_result=False), ids)
-    ending.began_here, ending.task_instance.try_number = True, 2
-    assert isinstance(fired(ending), TaskSuccessEvent)
-    assert xcoms == {"other": "stays"}
+    monkeypatch.setattr(XComs, "set", None)
+    run = Run()
+    assert run.execute(lambda: sensor(ids), triggerer) == OK
+    assert len(run.events) == 1
+    assert "Ending on a worker, because the triggerer could not: TypeError" in logs.text
 
 
-def told_of(logs: Logs, since: int = 0) -> list[str]:
+def told_of(logs: Logs) -> list[str]:
     words = ("The XCom", "Stream completed", "There are")
-    return [line for line in logs.lines[since:] if line.startswith(words)]
+    return [line for line in logs.lines if line.startswith(words)]

@@ -55,12 +55,12 @@ def test_a_literal_starts_in_the_triggerer() -> None:
     trigger = trigger_of(task)
     assert trigger.stream_task_ids == ("abc",)
     assert trigger.terms.timeout == 3600
-    assert (trigger.began_here, trigger.single, trigger.end) == (True, True, True)
+    assert (trigger.began_here, trigger.policy.single, trigger.end) == (True, True, True)
 
 
 def test_a_list_of_literals_wants_a_list_of_results() -> None:
     trigger = trigger_of(serialized(dag_with(stream_task_id=["a", "b"])))
-    assert (trigger.stream_task_ids, trigger.single) == (("a", "b"), False)
+    assert (trigger.stream_task_ids, trigger.policy.single) == (("a", "b"), False)
 
 
 def test_an_output_is_pulled_by_the_trigger() -> None:
@@ -175,7 +175,7 @@ def test_what_others_map_over_ends_on_a_worker() -> None:
 
 def test_a_subclass_that_does_something_else_keeps_its_worker() -> None:
     class Mine(StreamTaskSensor):
-        def deliver(self, context: Any, tasks: Any) -> Any:
+        def end(self, context: Any, ended: Any) -> Any:
             return "mine"
 
     with DAG("d", schedule=None) as dag:

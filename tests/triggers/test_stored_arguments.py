@@ -16,26 +16,28 @@ WAIT = {
     "poll_interval": 1.0,
     "max_poll_interval": 30.0,
 }
-PUSHES = {"do_xcom_push": True, "push_result": None}
+ENDS = {
+    "end": True,
+    "do_xcom_push": True,
+    "push_result": None,
+    "fail_on_partial": False,
+    "redact_result_urls": False,
+}
 SENSOR = {
     **WAIT,
+    **ENDS,
     "keep_on_errors": False,
     "started_at": None,
     "stream_task_ids": [],
     "xcom": {"task_id": "delete", "key": "return_value"},
     "single": False,
-    "end": True,
-    "fail_on_partial": False,
-    "redact_result_urls": False,
 }
 # Class path, arguments as they were stored, and what is another one now. A later release adds a row where it
 # stores something else, and never takes one away.
 STORED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("task.StreamTaskTrigger", {**WAIT, "keep_on_errors": False}, {}),
-    # Early 0.1.0 stored do_xcom_push as push_result, which now allows what it did not mean to: people.
-    ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": True}, PUSHES),
-    ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": False}, {**PUSHES, "do_xcom_push": False}),
-    ("sensor.StreamSensorTrigger", {**SENSOR, **PUSHES, "push_result": True, "max_result_size": 9}, {}),
+    ("task.StreamTaskTrigger", {**WAIT, **ENDS, "result_key": "result", "single": None}, {}),
+    ("sensor.StreamSensorTrigger", {**SENSOR, "push_result": True, "max_result_size": 9}, {}),
     (
         "data_import.StreamImportTrigger",
         {

@@ -103,19 +103,6 @@ async def test_what_finished_while_no_triggerer_was_alive_is_no_timeout(start_ta
     assert payload["outcome"] == "completed"
 
 
-async def test_the_event_that_came_before_an_upgrade_is_read_after_it(start_task: StartTask) -> None:
-    done = start_task(result={"a": "ok"})
-    payload = await event(trigger(done, "b", timeout=0.2))
-    early = {**{name: payload[name] for name in ("outcome", "stream_task_ids", "error")}, "timeout": 0.2}
-    (task,) = await asyncio.to_thread(read, {**early, "stream_task_ids": [done], "open": []})
-    assert task.result == {"a": "ok"}
-    with pytest.raises(StreamTaskTimeout, match=r"within 0\.2 s"):
-        await asyncio.to_thread(read, {**early, "open": ["b"]})
-    open_ = start_task(end="never")
-    with pytest.raises(StreamTaskTimeout, match=open_):
-        await asyncio.to_thread(read, {**early, "stream_task_ids": [open_], "open": []})
-
-
 # -- events ------------------------------------------------------------------------------------------------
 
 
