@@ -42,16 +42,16 @@ def needs_worker_to_end(operator: BaseOperator) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _overridden(cls: type) -> list[str]:
+def _overridden(cls: type) -> tuple[str, ...]:
     """Return the names of what a user's class does in another way than ours, which the triggerer knows."""
     ours = next(each for each in cls.__mro__ if each.__module__.partition(".")[0] == _PACKAGE)
-    return [
+    return tuple(
         name
         for name in dir(ours)
         if not name.startswith("__")
         and _is_behaviour(known := getattr_static(ours, name))
         and getattr_static(cls, name) is not known
-    ]
+    )
 
 
 def _is_behaviour(attribute: Any) -> bool:

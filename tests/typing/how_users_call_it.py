@@ -100,7 +100,13 @@ def dag() -> None:
         imported = StreamImportOperator(task_id="import", file=Path("/tmp/users.json"), mode="upsert")
         StreamImportSensor(task_id="import_wait", import_id=imported.output)
         StreamImportV2Operator(
-            task_id="v2", product="chat", settings={"path": "s3://bucket/file"}, completed_states=[2]
+            task_id="v2",
+            product="chat",
+            settings={"path": "s3://bucket/file"},
+            completed_states=[2],
+            wait_for_completion=True,
+            deferrable=True,
+            end_from_trigger=False,
         )
 
 
