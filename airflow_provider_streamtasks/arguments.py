@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import timedelta
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.protocol.fields import Field
 
-MAX_SECONDS = 1e9
-"""Seconds that an argument may ask for: 31 years, and less than what Airflow and Python can add to a date."""
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class NoStreamTaskError(AirflowFailException, ValueError):
@@ -47,36 +47,14 @@ def is_rendered(value: Any) -> bool:
     return not _compat.is_resolvable(value) and not (isinstance(value, str) and "{" in value)
 
 
-def check_flag(name: str, value: Any) -> bool:
-    """Return a value that must be true or false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is {shortened(value)}: True or False is needed")
-    return value
+def given(name: str, value: Any, field: Field[T], default: D) -> T | D:
+    """
+    Return what an argument says, or its default where it is ``None``.
 
-
-def parse_seconds(name: str, value: Any) -> float:
-    """Return seconds, given as a number or a ``timedelta``."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError(
-            f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed, "
-            f"and {MAX_SECONDS:,.0f} s at most"
-        )
-    return float(seconds)
-
-
-def check_bytes(name: str, value: Any) -> int:
-    """Return a size."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is {shortened(value)}: a number of bytes, 0 or more, is needed")
-    return value
-
-
-def check_text(name: str, value: Any) -> str:
-    """Return a string that must not be empty."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is {shortened(value)}: a non-empty string is needed")
-    return value
+    :raises ValueError: naming the argument, what was given and what is allowed
+    """
+    value = default if value is None else value
+    return default if value is None else field.parse(name, value)
 
 
 def parse_states(name: str, value: Any) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk import BaseOperator
 
 from airflow_provider_streamtasks import _compat, configuration
-from airflow_provider_streamtasks.arguments import check_bytes, check_flag, check_text
+from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.ending import needs_worker_to_end
 from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import RETURN_VALUE, XComPolicy, decide
+from airflow_provider_streamtasks.protocol.fields import Flag, Text, Whole
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.results import hand_on
@@ -80,21 +81,16 @@ class StreamTaskWaiter(BaseOperator):
     ) -> None:
         # Under a name of its own: with listeners, Airflow refuses to import a DAG that has an attribute
         # `end_from_trigger` which is true.
-        self._may_end_in_triggerer = (
-            None if end_from_trigger is None else check_flag("end_from_trigger", end_from_trigger)
-        )
+        self._may_end_in_triggerer = given("end_from_trigger", end_from_trigger, Flag(), None)
         super().__init__(**kwargs)
-        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
-        self.fail_on_partial = check_flag("fail_on_partial", fail_on_partial)
-        self.push_result = None if push_result is None else check_flag("push_result", push_result)
-        self.max_result_size = check_bytes(
-            "max_result_size",
-            configuration.max_result_size() if max_result_size is None else max_result_size,
+        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
+        self.fail_on_partial = Flag().parse("fail_on_partial", fail_on_partial)
+        self.push_result = given("push_result", push_result, Flag(), None)
+        self.max_result_size = given(
+            "max_result_size", max_result_size, Whole(0), configuration.max_result_size()
         )
-        self.redact_result_urls = (
-            configuration.redact_result_urls()
-            if redact_result_urls is None
-            else check_flag("redact_result_urls", redact_result_urls)
+        self.redact_result_urls = given(
+            "redact_result_urls", redact_result_urls, Flag(), configuration.redact_result_urls()
         )
 
     @cached_property

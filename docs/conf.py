@@ -16,7 +16,6 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = _home
 
 from airflow.sdk import BaseOperator  # noqa: E402
-from docutils.nodes import Node  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
 
@@ -73,7 +72,7 @@ def say_what_is_shared(app: Sphinx, what: str, name: str, obj: Any, options: Any
 class Operations(SphinxDirective):
     """The table of Stream's operations: each row of the catalogue with its operator."""
 
-    def run(self) -> list[Node]:
+    def run(self) -> list[Any]:
         """Return the table."""
         operators = {
             operation.name: f":class:`~{module}.{name}`"

@@ -14,8 +14,10 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from airflow_provider_streamtasks import configuration
+from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.fields import Seconds
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 
@@ -54,9 +56,7 @@ def get_task(args: Any) -> None:
 @_command
 def wait_for_tasks(args: Any) -> None:
     """Wait for Stream tasks, and tell by the exit status how they ended."""
-    timeout = configuration.timeout() if args.timeout is None else args.timeout
-    if not timeout >= 0:
-        raise ValueError(f"--timeout is {timeout:g}: a number of seconds, 0 or more, is needed")
+    timeout = given("--timeout", args.timeout, Seconds(), configuration.timeout())
     hook = StreamHook(args.conn_id)
     terms = WaitTerms(timeout, configuration.poll_interval(), configuration.max_poll_interval())
     wait = Wait(args.stream_task_id, terms, time.time())

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow_provider_streamtasks import _compat, configuration, spans
+from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.protocol import errors
+from airflow_provider_streamtasks.protocol.fields import Seconds
 from airflow_provider_streamtasks.protocol.messages import Message
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
@@ -293,11 +295,8 @@ class StreamHook(StreamClient):
 
         :param pollable: what they are, where they are not Stream tasks proper
         """
-        poll_interval = configuration.poll_interval() if poll_interval is None else poll_interval
-        timeout = configuration.timeout() if timeout is None else timeout
-        for name, value in (("poll_interval", poll_interval), ("timeout", timeout)):
-            if not value >= 0:
-                raise ValueError(f"{name} is {value!r}: a number of seconds, 0 or more, is needed")
+        poll_interval = given("poll_interval", poll_interval, Seconds(), configuration.poll_interval())
+        timeout = given("timeout", timeout, Seconds(), configuration.timeout())
         terms = WaitTerms(timeout, poll_interval, configuration.max_poll_interval())
         wait = Wait(task_ids, terms, time.time(), pollable)
         self.carry_out(wait)

@@ -10,11 +10,12 @@ from uuid import NAMESPACE_URL, uuid5
 from airflow.sdk import BaseNotifier
 
 from airflow_provider_streamtasks._compat import redact
-from airflow_provider_streamtasks.arguments import check_text, is_rendered
+from airflow_provider_streamtasks.arguments import given, is_rendered
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.notifications.context import identity
-from airflow_provider_streamtasks.protocol.messages import CHANNEL
+from airflow_provider_streamtasks.protocol.fields import Text
+from airflow_provider_streamtasks.protocol.messages import CHANNEL, MAX_TEXT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,11 +48,11 @@ class StreamChatNotifier(BaseNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.channel = CHANNEL.check("channel", channel) if is_rendered(channel) else channel
-        self.text = text if text is None else check_text("text", text)
+        self.channel = CHANNEL.parse("channel", channel) if is_rendered(channel) else channel
+        self.text = given("text", text, Text(MAX_TEXT), None)
         self._template = self.text
-        self.user_id = check_text("user_id", user_id)
-        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
+        self.user_id = Text().parse("user_id", user_id)
+        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
 
     def notify(self, context: Context) -> None:
         """Post the message."""

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks import _compat, configuration
-from airflow_provider_streamtasks.arguments import (
-    check_flag,
-    check_text,
-    in_fixed_order,
-    is_rendered,
-    parse_seconds,
-)
+from airflow_provider_streamtasks.arguments import given, in_fixed_order, is_rendered
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
@@ -30,6 +24,7 @@ from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submi
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.delivery import decide_at_once, one_or_list
 from airflow_provider_streamtasks.protocol.failures import in_words
+from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Seconds, Text
 from airflow_provider_streamtasks.protocol.ledger import Ledger
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.rails import (
@@ -114,24 +109,15 @@ class StreamBaseOperator(StreamTaskWaiter):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.wait_for_completion = check_flag("wait_for_completion", wait_for_completion)
-        self.deferrable = (
-            conf.getboolean("operators", "default_deferrable", fallback=False)
-            if deferrable is None
-            else check_flag("deferrable", deferrable)
-        )
-        self.poll_interval = parse_seconds(
-            "poll_interval", configuration.poll_interval() if poll_interval is None else poll_interval
-        )
-        self.wait_timeout = parse_seconds(
-            "wait_timeout", configuration.timeout() if wait_timeout is None else wait_timeout
-        )
-        if on_ambiguous not in ("fail", "resubmit"):
-            raise ValueError(f"on_ambiguous is {on_ambiguous!r}: 'fail' or 'resubmit' is needed")
-        self.on_ambiguous = on_ambiguous
+        self.wait_for_completion = Flag().parse("wait_for_completion", wait_for_completion)
+        by_default = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = given("deferrable", deferrable, Flag(), by_default)
+        self.poll_interval = given("poll_interval", poll_interval, Seconds(), configuration.poll_interval())
+        self.wait_timeout = given("wait_timeout", wait_timeout, Seconds(), configuration.timeout())
+        self.on_ambiguous = Choice(("fail", "resubmit")).parse("on_ambiguous", on_ambiguous)
         self.max_items = max_items
         self.is_dry_run = dry_run
-        self.ids_column = None if ids_column is None else check_text("ids_column", ids_column)
+        self.ids_column = given("ids_column", ids_column, Text(), None)
         self._stored: StoredLedger | None = None
 
     def check_known(self) -> None:
@@ -139,7 +125,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         for name in self.template_fields:
             setattr(self, name, in_fixed_order(getattr(self, name)))
         options = self._options()
-        self.stream_operation.check(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
+        self.stream_operation.parse(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
         items = self.stream_operation.items
         if items and is_rendered(source := self._source()):
             check_known_items(items, source, self.ids_column)
@@ -279,7 +265,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _submit(self, context: Context, stored: StoredLedger) -> Any:
         operation = self.stream_operation
-        options = operation.check(in_fixed_order(self._options()))
+        options = operation.parse(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
         with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
             self._refuse_too_many(items)
@@ -296,7 +282,7 @@ class StreamBaseOperator(StreamTaskWaiter):
     def _rehearse(self, context: Context) -> list[str]:
         """Do everything but sending, and return no ids."""
         operation, ti = self.stream_operation, context["ti"]
-        options = operation.check(in_fixed_order(self._options()))
+        options = operation.parse(in_fixed_order(self._options()))
         source = self._source() if operation.items else [options]
         share = self.hook.get_conn().connection.rate_limit_share
         with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:

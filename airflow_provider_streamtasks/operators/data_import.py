@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.arguments import check_flag, check_text, parse_states
+from airflow_provider_streamtasks.arguments import parse_states
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.protocol.data_import import (
     cancel_import,
     create_import_url,
 )
+from airflow_provider_streamtasks.protocol.fields import Flag, Text
 from airflow_provider_streamtasks.protocol.signatures import signature
 from airflow_provider_streamtasks.waiting import ImportWaiter
 
@@ -54,7 +55,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.file = file if isinstance(file, PathLike | ObjectStoragePath) else check_text("file", file)
+        self.file = file if isinstance(file, PathLike | ObjectStoragePath) else Text().parse("file", file)
         self.mode = mode
         self.merge_custom = merge_custom
         # Where Stream keeps the file: known once it is uploaded.
@@ -143,7 +144,7 @@ class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
         self.user_id = user_id
         self.completed_states = parse_states("completed_states", completed_states)
         self.failed_states = parse_states("failed_states", failed_states)
-        self.cancel_on_kill = check_flag("cancel_on_kill", cancel_on_kill)
+        self.cancel_on_kill = Flag().parse("cancel_on_kill", cancel_on_kill)
         if self.wait_for_completion and not self.completed_states:
             raise ValueError("completed_states is empty: wait_for_completion needs to know what success is")
         self.check_known()

@@ -66,7 +66,7 @@ def check_known_items(spec: Items, value: Any, column: str | None = None) -> Non
     if column is not None and not _is_location(value):
         raise ValueError(f"ids_column is {column!r}: it needs a file, and {spec.name} names none")
     if isinstance(value, list | tuple | set | frozenset):
-        for _ in spec.check_each(value):
+        for _ in spec.parse_each(value):
             pass
     elif not isinstance(value, FromCallable) and not _is_location(value):
         raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}")
@@ -92,7 +92,7 @@ class ItemFile:
         self._count = 0
         try:
             with Repeats() as repeats:
-                for item in spec.check_each(_read(spec, source, context) if read is None else read):
+                for item in spec.parse_each(_read(spec, source, context) if read is None else read):
                     self._file.write(json.dumps(item) + "\n")
                     repeats.add(spec.fingerprint(item))
                     self._count += 1

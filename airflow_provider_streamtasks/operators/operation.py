@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_streamtasks.arguments import check_text, is_rendered
+from airflow_provider_streamtasks.arguments import given, is_rendered
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.fields import Anything, Items
+from airflow_provider_streamtasks.protocol.fields import Anything, Choice, Items, Text, Whole
 from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
+_KEYS = Text(form=r"[^.\s]+(\.[^.\s]+)*", example="run.task_id")
 
 
 class StreamOperationOperator(StreamBaseOperator):
@@ -59,28 +60,17 @@ class StreamOperationOperator(StreamBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if method not in METHODS:
-            raise ValueError(f"method is {method!r}: one of {', '.join(METHODS)} is needed")
         if (items is None) != (items_field is None):
             raise ValueError(f"items_field is {items_field!r}: it goes together with items")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}: a whole number, 1 or more, is needed")
-        if not isinstance(operation_name, str):
-            raise ValueError(f"operation_name is {shortened(operation_name)}: a string is needed")
-        if not isinstance(task_id_at, str) or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", task_id_at):
-            raise ValueError(
-                f"task_id_at is {shortened(task_id_at)}: a key of the answer is needed, or keys with dots "
-                "between, such as 'run.task_id'"
-            )
-        self.path = check_text("path", path)
-        self.method = method
+        self.path = Text().parse("path", path)
+        self.method = Choice(METHODS).parse("method", method)
         self.body = body
         self.query = query
         self.items = item_source(items)
-        self.items_field = None if items_field is None else check_text("items_field", items_field)
-        self.batch_size = batch_size
-        self.operation_name = operation_name
-        self.task_id_at = task_id_at
+        self.items_field = given("items_field", items_field, Text(), None)
+        self.batch_size = Whole().parse("batch_size", batch_size)
+        self.operation_name = Text(form="(?s:.*)").parse("operation_name", operation_name)
+        self.task_id_at = _KEYS.parse("task_id_at", task_id_at)
         if is_rendered(self.path):
             _check_path(self.path)
         self.check_known()
@@ -113,7 +103,7 @@ class StreamOperationOperator(StreamBaseOperator):
 
 
 def _check_path(path: Any) -> None:
-    segments = check_text("path", path).split("/")
+    segments = Text().parse("path", path).split("/")
     if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
         raise ValueError(
             f"path is {path!r}: a path below the base URL is needed, such as '/api/v2/chat/channels/delete', "

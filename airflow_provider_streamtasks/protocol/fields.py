@@ -1,4 +1,4 @@
-"""What the fields of a request may hold. Each check returns the value as it goes on the wire."""
+"""What a field of a request, or an argument, may hold."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from reprlib import repr as shortened
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
 
 Item = str | dict[str, Any]
 """One element of the list that an operation works on."""
 
 
-class Field(Protocol):
+MAX_SECONDS = 1e9
+"""Seconds that may be asked for: 31 years, and less than what Airflow and Python can add to a date."""
+
+
+class Field(Protocol[T_co]):
     """A kind of value."""
 
-    def check(self, name: str, value: Any) -> Any:
+    def parse(self, name: str, value: Any) -> T_co:
         """
-        Return the value as it goes on the wire.
+        Return the value as it goes on the wire, or is kept.
 
         :raises ValueError: naming the field, what was given and what is allowed
         """
@@ -29,7 +35,7 @@ class Field(Protocol):
 class Flag:
     """True or false."""
 
-    def check(self, name: str, value: Any) -> bool:
+    def parse(self, name: str, value: Any) -> bool:
         """Return the flag."""
         if not isinstance(value, bool):
             raise ValueError(f"{name} is {shortened(value)}: True or False is needed")
@@ -39,7 +45,7 @@ class Flag:
 @dataclass(frozen=True)
 class Text:
     """
-    A string that is not empty.
+    A string that is neither empty nor blank.
 
     :param max_length: characters
     :param form: the regular expression that it must match
@@ -47,10 +53,10 @@ class Text:
     """
 
     max_length: int = 4096
-    form: str = r"(?s:.+)"
+    form: str = r"(?s:\s*\S.*)"
     example: str = ""
 
-    def check(self, name: str, value: Any) -> str:
+    def parse(self, name: str, value: Any) -> str:
         """Return the string."""
         if not isinstance(value, str) or not re.fullmatch(self.form, value, re.ASCII):
             like = f" like {self.example!r}" if self.example else ""
@@ -70,9 +76,9 @@ class Segment:
 
     max_length: int = 4096
 
-    def check(self, name: str, value: Any) -> str:
+    def parse(self, name: str, value: Any) -> str:
         """Return the string."""
-        text = Text(self.max_length).check(name, value)
+        text = Text(self.max_length).parse(name, value)
         if text in (".", "..") or text.encode(errors="ignore").decode() != text:
             raise ValueError(f"{name} is {text!r}: a string that can stand in a URL is needed")
         return text
@@ -89,7 +95,7 @@ class Choice:
     values: Sequence[str]
     may_be_empty: bool = False
 
-    def check(self, name: str, value: Any) -> str:
+    def parse(self, name: str, value: Any) -> str:
         """Return the string."""
         if not isinstance(value, str) or not (value in self.values or (self.may_be_empty and not value)):
             raise ValueError(f"{name} is {shortened(value)}: one of {', '.join(self.values)} is needed")
@@ -98,20 +104,41 @@ class Choice:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number, 1 or more."""
+    """
+    A whole number.
 
-    def check(self, name: str, value: Any) -> int:
+    :param least: the smallest that is allowed
+    """
+
+    least: int = 1
+
+    def parse(self, name: str, value: Any) -> int:
         """Return the number."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} is {shortened(value)}: a whole number, 1 or more, is needed")
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.least:
+            raise ValueError(f"{name} is {shortened(value)}: a whole number, {self.least} or more, is needed")
         return value
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds, as a number or a ``timedelta``."""
+
+    def parse(self, name: str, value: Any) -> float:
+        """Return the number."""
+        number = value.total_seconds() if isinstance(value, timedelta) else value
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MAX_SECONDS:
+            raise ValueError(
+                f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed, "
+                f"and {MAX_SECONDS:,.0f} s at most"
+            )
+        return float(number)
 
 
 @dataclass(frozen=True)
 class Moment:
     """A point in time: an aware ``datetime``, or RFC 3339 text."""
 
-    def check(self, name: str, value: Any) -> str:
+    def parse(self, name: str, value: Any) -> str:
         """Return it as RFC 3339."""
         moment = value
         if isinstance(value, str):
@@ -136,10 +163,10 @@ class Object:
     :param required: the keys that it must hold
     """
 
-    keys: Mapping[str, Field] | None = None
+    keys: Mapping[str, Field[Any]] | None = None
     required: Sequence[str] = ()
 
-    def check(self, name: str, value: Any) -> dict[str, Any]:
+    def parse(self, name: str, value: Any) -> dict[str, Any]:
         """Return the object."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise ValueError(f"{name} is {shortened(value)}: a dictionary with string keys is needed")
@@ -153,7 +180,7 @@ class Object:
             if key not in self.keys:
                 raise ValueError(f"{name} holds {key!r}: only {', '.join(self.keys)} are allowed")
         return {
-            key: self.keys[key].check(f"{name}[{key!r}]", entry)
+            key: self.keys[key].parse(f"{name}[{key!r}]", entry)
             for key, entry in value.items()
             if entry is not None
         }
@@ -165,18 +192,18 @@ class Member:
 
     user_id: Text
 
-    def check(self, name: str, value: Any) -> dict[str, Any]:
+    def parse(self, name: str, value: Any) -> dict[str, Any]:
         """Return the object."""
         if isinstance(value, str):
-            return {"user_id": self.user_id.check(name, value)}
+            return {"user_id": self.user_id.parse(name, value)}
         if not isinstance(value, Mapping):
             raise ValueError(
                 f"{name} is {shortened(value)}: a user's id, or a dictionary with 'user_id', is needed"
             )
-        member = Object(required=("user_id",)).check(name, value)
+        member = Object(required=("user_id",)).parse(name, value)
         for key, field in {"user_id": self.user_id, "channel_role": Text()}.items():
             if member.get(key) is not None:
-                field.check(f"{name}[{key!r}]", member[key])
+                field.parse(f"{name}[{key!r}]", member[key])
         return {key: entry for key, entry in member.items() if entry is not None}
 
 
@@ -184,7 +211,7 @@ class Member:
 class Anything:
     """Any JSON value."""
 
-    def check(self, name: str, value: Any) -> Any:
+    def parse(self, name: str, value: Any) -> Any:
         """Return the value."""
         _check_json(name, value)
         return value
@@ -207,16 +234,16 @@ class ListOf:
     :param cap: entries that are allowed
     """
 
-    entry: Field
+    entry: Field[Any]
     cap: int | None = None
 
-    def check(self, name: str, value: Any) -> list[Any]:
+    def parse(self, name: str, value: Any) -> list[Any]:
         """Return the list."""
         if not isinstance(value, list | tuple) or not value:
             raise ValueError(f"{name} is {shortened(value)}: a non-empty list is needed")
         if self.cap is not None and len(value) > self.cap:
             raise ValueError(f"{name} has {len(value)} entries: {self.cap} are allowed")
-        return [self.entry.check(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
+        return [self.entry.parse(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
 
 
 @dataclass(frozen=True)
@@ -225,12 +252,12 @@ class Channel:
 
     cid: Text
 
-    def check(self, name: str, value: Any) -> dict[str, Any]:
+    def parse(self, name: str, value: Any) -> dict[str, Any]:
         """Return the object."""
         if isinstance(value, str):
-            return {"cid": self.cid.check(name, value)}
+            return {"cid": self.cid.parse(name, value)}
         keys = {"cid": self.cid, "type": Text(), "id": Text()}
-        channel = Object({**keys, "messages_since": Moment(), "messages_until": Moment()}).check(name, value)
+        channel = Object({**keys, "messages_since": Moment(), "messages_until": Moment()}).parse(name, value)
         if "cid" not in channel and not ("type" in channel and "id" in channel):
             raise ValueError(f"{name} is {shortened(value)}: it must hold 'cid', or 'type' and 'id'")
         return channel
@@ -249,33 +276,33 @@ class Items:
 
     name: str
     cap: int
-    item: Field
+    item: Field[Any]
     free_text: bool = False
 
-    def check(self, items: Iterable[Any]) -> Iterator[Item]:
+    def parse(self, items: Iterable[Any]) -> Iterator[Item]:
         """
         Yield the items as they go on the wire, in order and without duplicates.
 
-        It remembers a number for each; :meth:`check_each` remembers nothing, and is for millions.
+        It remembers a number for each; :meth:`parse_each` remembers nothing, and is for millions.
 
         :raises ValueError: at the first one that is not allowed, and at the end if there was none
         """
         seen: set[int] = set()
-        for item in self.check_each(items):
+        for item in self.parse_each(items):
             fingerprint = self.fingerprint(item)
             if fingerprint not in seen:
                 seen.add(fingerprint)
                 yield item
 
-    def check_each(self, items: Iterable[Any]) -> Iterator[Item]:
+    def parse_each(self, items: Iterable[Any]) -> Iterator[Item]:
         """
         Yield the items as they go on the wire, in order, duplicates included.
 
-        :raises ValueError: as :meth:`check` does
+        :raises ValueError: as :meth:`parse` does
         """
         empty = True
         for item in items:
-            yield self.item.check(f"an item of {self.name}", item)
+            yield self.item.parse(f"an item of {self.name}", item)
             empty = False
         if empty:
             raise ValueError(f"{self.name} is empty: at least one item is needed")

@@ -11,6 +11,9 @@ from airflow_provider_streamtasks.protocol.wire import Request, fill
 CHANNEL = Text(form="[^:]+:[^:]+", example="messaging:alerts")
 """What the cid of a channel must look like."""
 
+MAX_TEXT = 1024 * 1024
+"""Characters of a message at the most: channel types allow fewer, of which Stream knows."""
+
 _INPUT_ERROR, _NOT_FOUND, _TOO_LONG = 4, 16, 20
 """Stream docs: API error codes."""
 
@@ -33,9 +36,9 @@ class Message:
     id: str
 
     def __post_init__(self) -> None:
-        CHANNEL.check("channel", self.cid)
+        CHANNEL.parse("channel", self.cid)
         for name, value in (("text", self.text), ("user_id", self.user_id), ("message_id", self.id)):
-            Text(1024 * 1024).check(name, value)
+            Text(MAX_TEXT).parse(name, value)
 
     def request(self) -> Request:
         """Return the request that sends it."""
@@ -45,8 +48,8 @@ class Message:
             "POST",
             fill(
                 "/api/v2/chat/channels/{type}/{id}/message",
-                type=Segment().check("channel", type_),
-                id=Segment().check("channel", id_),
+                type=Segment().parse("channel", type_),
+                id=Segment().parse("channel", id_),
             ),
             json={
                 "message": {"id": self.id, "text": self.text, "user_id": self.user_id},

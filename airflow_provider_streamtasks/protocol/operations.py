@@ -42,9 +42,9 @@ class Operation:
     method: str
     path: str
     items: Items | None = None
-    body: Mapping[str, Field] = field(default_factory=dict)
-    query: Mapping[str, Field] = field(default_factory=dict)
-    parameters: Mapping[str, Field] = field(default_factory=dict)
+    body: Mapping[str, Field[Any]] = field(default_factory=dict)
+    query: Mapping[str, Field[Any]] = field(default_factory=dict)
+    parameters: Mapping[str, Field[Any]] = field(default_factory=dict)
     required: Sequence[str] = ()
     rule: Callable[[Mapping[str, Any]], str | None] = lambda values: None
     sends_body: bool = True
@@ -62,11 +62,11 @@ class Operation:
         return [*([self.items.name] if self.items else []), *self.options]
 
     @property
-    def options(self) -> dict[str, Field]:
+    def options(self) -> dict[str, Field[Any]]:
         """Everything that the operation takes besides its items."""
         return {**self.parameters, **self.body, **self.query}
 
-    def check(self, options: Mapping[str, Any], *, unknown: Sequence[str] = ()) -> dict[str, Any]:
+    def parse(self, options: Mapping[str, Any], *, unknown: Sequence[str] = ()) -> dict[str, Any]:
         """
         Return the options that are set, as they go on the wire.
 
@@ -81,7 +81,7 @@ class Operation:
                     f"{self.label} has no option {name!r}: it has {', '.join(allowed) or 'none'}"
                 )
             if name not in unknown and value is not None:
-                checked[name] = allowed[name].check(name, value)
+                checked[name] = allowed[name].parse(name, value)
         for name in (*self.parameters, *self.required):
             if name not in checked and name not in unknown:
                 raise ValueError(f"{name} is missing: {self.label} needs it")
@@ -97,13 +97,13 @@ class Operation:
         :param options: the fields; those that are ``None`` are left to Stream's default
         :raises ValueError: if something is not as the row says
         """
-        checked = self.check(options)
+        checked = self.parse(options)
         body: dict[str, Any] = {}
         if isinstance(items, str | bytes | Mapping) or (items and not self.items):
             allowed = "a list is needed" if self.items else f"{self.label} takes none"
             raise ValueError(f"{self.items.name if self.items else 'items'} is {shortened(items)}: {allowed}")
         if self.items:
-            batch = list(self.items.check(items))
+            batch = list(self.items.parse(items))
             if len(batch) > self.items.cap:
                 raise ValueError(
                     f"{self.items.name} holds {len(batch)} items: "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reprlib import repr as shortened
 from typing import Any
 
-from airflow_provider_streamtasks.protocol.fields import Item, Items
+from airflow_provider_streamtasks.protocol.fields import Flag, Item, Items
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
 
 UNLIMITED = "unlimited"
@@ -45,10 +45,9 @@ def parse_dry_run(value: Any) -> bool:
     :param value: a flag, or the text that a template made of it
     :raises ValueError: for anything else: a guess could delete something
     """
-    flag = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(flag, bool):
-        raise ValueError(f"dry_run is {shortened(value)}: True or False is needed")
-    return flag
+    if isinstance(value, str):
+        value = _FLAGS.get(value.strip().lower(), value)
+    return Flag().parse("dry_run", value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,14 @@ from airflow.triggers.base import StartTriggerArgs
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import (
     NoStreamTaskError,
-    check_flag,
+    given,
     in_fixed_order,
     is_rendered,
-    parse_seconds,
     parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.protocol.failures import in_words
+from airflow_provider_streamtasks.protocol.fields import Flag, Seconds
 from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
 from airflow_provider_streamtasks.sensors.without_workers import (
     OnlyIf,
@@ -107,24 +107,18 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         **kwargs: Any,
     ) -> None:
         # Under a name of its own: Airflow gives that of the argument a meaning.
-        self._may_start_in_triggerer = (
-            None if start_from_trigger is None else check_flag("start_from_trigger", start_from_trigger)
-        )
+        self._may_start_in_triggerer = given("start_from_trigger", start_from_trigger, Flag(), None)
         super().__init__(
-            poke_interval=parse_seconds(
-                "poke_interval", configuration.poll_interval() if poke_interval is None else poke_interval
-            ),
-            max_wait=parse_seconds(
-                "max_wait", configuration.max_poll_interval() if max_wait is None else max_wait
-            ),
-            timeout=parse_seconds("timeout", configuration.timeout() if timeout is None else timeout),
+            poke_interval=given("poke_interval", poke_interval, Seconds(), configuration.poll_interval()),
+            max_wait=given("max_wait", max_wait, Seconds(), configuration.max_poll_interval()),
+            timeout=given("timeout", timeout, Seconds(), configuration.timeout()),
             mode=mode or "poke",
             **kwargs,
         )
         if is_rendered(stream_task_id):
             parse_stream_task_ids(stream_task_id)
         self.stream_task_id = in_fixed_order(stream_task_id)
-        self.deferrable = mode is None if deferrable is None else check_flag("deferrable", deferrable)
+        self.deferrable = given("deferrable", deferrable, Flag(), mode is None)
         self._wait: Wait | None = None
         if start_from_trigger and (reason := impossible_to_start(self)):
             raise ValueError(f"start_from_trigger is True, but {reason}")

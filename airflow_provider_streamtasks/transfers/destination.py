@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook, ObjectStoragePath
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.arguments import check_text
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.fields import Text
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 _AZURE_HOST = re.compile(r"abfss?://([^/@]*)@([^/@]*\.[^/@]*)(/.*)?", re.IGNORECASE)
@@ -56,7 +56,7 @@ def storage_path(
         _check_connection("storage_conn_id", conn_id)
         # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
         named: Any = {"conn_id": conn_id} if conn_id else {}
-        path = ObjectStoragePath(check_text(name, str(given)), **named)
+        path = ObjectStoragePath(Text().parse(name, str(given)), **named)
     _check_connection(name if not conn_id else "storage_conn_id", _compat.storage_conn_id(path))
     return path  # type: ignore[no-any-return]
 

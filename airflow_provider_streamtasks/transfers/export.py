@@ -16,13 +16,12 @@ from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 from airflow.sdk.definitions.asset import Asset, AssetRef
 
 from airflow_provider_streamtasks.arguments import (
-    check_flag,
-    check_text,
     in_fixed_order,
     is_rendered,
     parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Text
 from airflow_provider_streamtasks.transfers.destination import (
     asset_uri,
     check_notation,
@@ -108,18 +107,16 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         if is_rendered(stream_task_id):
             parse_stream_task_ids(stream_task_id)
         if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
-            check_text("destination", destination)
+            Text().parse("destination", destination)
             check_notation("destination", destination)
         if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
             _check_file_name(file_name)
-        if overwrite not in _POLICIES:
-            raise ValueError(f"overwrite is {shortened(overwrite)}: one of {', '.join(_POLICIES)} is needed")
         self.stream_task_id = in_fixed_order(stream_task_id)
         self.destination = destination
         self.file_name = file_name
-        self.gzip = check_flag("gzip", gzip)
-        self.overwrite = overwrite
-        self.stream_conn_id = check_text("stream_conn_id", stream_conn_id)
+        self.gzip = Flag().parse("gzip", gzip)
+        self.overwrite = Choice(_POLICIES).parse("overwrite", overwrite)
+        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
         self.storage_conn_id = storage_conn_id
 
     @cached_property
@@ -149,7 +146,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination
-        conn_id = self.storage_conn_id and check_text("storage_conn_id", self.storage_conn_id)
+        conn_id = self.storage_conn_id and Text().parse("storage_conn_id", self.storage_conn_id)
         folder = storage_path("destination", given, conn_id or None)
         if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
             raise ValueError(
@@ -246,7 +243,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 def _check_file_name(template: Any) -> None:
     allowed = f"text with {', '.join(f'{{{part}}}' for part in _NAME_PARTS)} is needed"
     try:
-        pieces = list(Formatter().parse(check_text("file_name", template)))
+        pieces = list(Formatter().parse(Text().parse("file_name", template)))
     except ValueError as error:
         raise ValueError(f"file_name is {shortened(template)}: {allowed} ({error})") from None
     if unknown := {part for _, part, _, _ in pieces} - {None, *_NAME_PARTS}:

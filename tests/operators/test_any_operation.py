@@ -77,7 +77,7 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"items_field": "cids"}, "items_field is 'cids'"),
         ({"items": ["a"], "items_field": "cids", "batch_size": 0}, "batch_size is 0"),
         ({"items": [], "items_field": "cids"}, "cids is empty"),
-        ({"task_id_at": ""}, "task_id_at is '': a key of the answer is needed"),
+        ({"task_id_at": ""}, "task_id_at is '': a non-empty string like 'run.task_id'"),
         ({"task_id_at": "run..task_id"}, "task_id_at is 'run..task_id'"),
         ({"task_id_at": ".task_id"}, "task_id_at is '.task_id'"),
         ({"task_id_at": "run task_id"}, "task_id_at is 'run task_id'"),

@@ -138,7 +138,7 @@ def as_it_is_sent(body: Any) -> str:
 def first_request(operator: StreamBaseOperator) -> None:
     """Do all that an operator does before it first talks to Stream."""
     operation = operator.stream_operation
-    options = operation.check(operator._options())
+    options = operation.parse(operator._options())
     items: list[Any] = []
     if operation.items:
         with ItemFile(operation.items, operator._source(), {}) as file:

@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     ListOf,
     Moment,
     Object,
+    Seconds,
     Segment,
     Text,
     Whole,
@@ -29,13 +30,14 @@ from tests.fuzzing import fuzz
 CID = Text(form=r"[\w-]+:[\w!-]+", example="messaging:general")
 MEMBER = Object({"user_id": Text(), "channel_role": Text()}, required=("user_id",))
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
-FIELDS: list[Field] = [
+FIELDS: list[Field[Any]] = [
     Flag(),
     CID,
     Text(3),
     Segment(3),
     Choice(("soft", "hard")),
     Whole(),
+    Seconds(),
     Moment(),
     Object(),
     MEMBER,
@@ -44,10 +46,14 @@ FIELDS: list[Field] = [
     Anything(),
 ]
 
-ALLOWED: list[tuple[Field, Any, Any]] = [
+ALLOWED: list[tuple[Field[Any], Any, Any]] = [
     (Flag(), True, True),
     (Flag(), False, False),
     (Text(), "a", "a"),
+    (Text(), " a\n", " a\n"),
+    (Whole(0), 0, 0),
+    (Seconds(), 5, 5.0),
+    (Seconds(), timedelta(minutes=1), 60.0),
     (Text(), " a\nb ", " a\nb "),
     (Text(3), "äöü", "äöü"),
     (CID, "messaging:general", "messaging:general"),
@@ -79,14 +85,14 @@ ALLOWED: list[tuple[Field, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "on_the_wire"), ALLOWED)
-def test_what_is_allowed_goes_on_the_wire(field: Field, value: Any, on_the_wire: Any) -> None:
-    assert field.check("name", value) == on_the_wire
+def test_what_is_allowed_goes_on_the_wire(field: Field[Any], value: Any, on_the_wire: Any) -> None:
+    assert field.parse("name", value) == on_the_wire
 
 
 NO_ITEMS: list[str] = []
-REFUSED: list[tuple[Field, Any, str]] = [
+REFUSED: list[tuple[Field[Any], Any, str]] = [
     *((Flag(), value, "True or False is needed") for value in ("True", "", 1, 0, None, NO_ITEMS)),
-    *((Text(), value, "a non-empty string is needed") for value in ("", None, 5, b"a", ["a"])),
+    *((Text(), value, "a non-empty string is needed") for value in ("", " \n", None, 5, b"a", ["a"])),
     (Text(3), "abcd", "name has 4 characters: 3 are allowed"),
     *(
         (CID, value, "a non-empty string like 'messaging:general' is needed")
@@ -111,6 +117,11 @@ REFUSED: list[tuple[Field, Any, str]] = [
     *(
         (Choice(("soft", "hard")), value, "one of soft, hard is needed")
         for value in ("Hard", "", None, 1, NO_ITEMS)
+    ),
+    *((Whole(0), value, "a whole number, 0 or more, is needed") for value in (-1, True, "1k")),
+    *(
+        (Seconds(), value, "a number of seconds, 0 or more, or a timedelta is needed")
+        for value in (-1, True, "60", float("nan"), float("inf"), 1e9 + 1, timedelta(-1), None)
     ),
     *((Whole(), value, "a whole number, 1 or more, is needed") for value in (0, -1, 1.0, True, "1", None)),
     *(
@@ -141,17 +152,19 @@ REFUSED: list[tuple[Field, Any, str]] = [
 
 
 @pytest.mark.parametrize(("field", "value", "words"), REFUSED)
-def test_what_is_not_allowed_is_refused_with_words_that_help(field: Field, value: Any, words: str) -> None:
+def test_what_is_not_allowed_is_refused_with_words_that_help(
+    field: Field[Any], value: Any, words: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(words)) as raised:
-        field.check("name", value)
+        field.parse("name", value)
     assert str(raised.value).startswith("name")
 
 
 @fuzz(field=st.sampled_from(FIELDS), value=json_values.anything | st.binary() | st.datetimes())
-def test_whatever_is_given_a_field_takes_it_or_refuses_it_by_name(field: Field, value: Any) -> None:
+def test_whatever_is_given_a_field_takes_it_or_refuses_it_by_name(field: Field[Any], value: Any) -> None:
     problem = "name"
     try:
-        field.check("name", value)
+        field.parse("name", value)
     except ValueError as error:
         problem = str(error)
     assert problem.startswith("name")
@@ -159,7 +172,7 @@ def test_whatever_is_given_a_field_takes_it_or_refuses_it_by_name(field: Field, 
 
 def test_a_long_value_is_shortened_in_the_error() -> None:
     with pytest.raises(ValueError, match="name is ") as raised:
-        CID.check("name", "x" * 10_000)
+        CID.parse("name", "x" * 10_000)
     assert len(str(raised.value)) < 200
 
 
@@ -170,13 +183,13 @@ CHANNELS = Items("channels", 25, Channel(CID))
 
 
 def test_items_keep_their_order_and_lose_their_duplicates() -> None:
-    assert list(CIDS.check(["a:2", "a:1", "a:2", "a:3", "a:1"])) == ["a:2", "a:1", "a:3"]
+    assert list(CIDS.parse(["a:2", "a:1", "a:2", "a:3", "a:1"])) == ["a:2", "a:1", "a:3"]
 
 
 def test_two_ways_to_name_a_channel_are_one_channel() -> None:
     channels = ["a:1", {"cid": "a:1"}, {"messages_since": NOON, "cid": "a:1"}]
     again = {"cid": "a:1", "messages_since": NOON}
-    assert list(CHANNELS.check([*channels, again])) == [
+    assert list(CHANNELS.parse([*channels, again])) == [
         {"cid": "a:1"},
         {"cid": "a:1", "messages_since": "2026-01-31T12:00:00+00:00"},
     ]
@@ -185,12 +198,12 @@ def test_two_ways_to_name_a_channel_are_one_channel() -> None:
 @pytest.mark.parametrize("items", [[], (), set(), iter([])])
 def test_no_items_are_refused(items: Any) -> None:
     with pytest.raises(ValueError, match="cids is empty: at least one item is needed"):
-        list(CIDS.check(items))
+        list(CIDS.parse(items))
 
 
 def test_a_bad_item_is_named() -> None:
     with pytest.raises(ValueError, match="an item of cids is 'general': a non-empty string like"):
-        list(CIDS.check(["a:1", "general", "a:2"]))
+        list(CIDS.parse(["a:1", "general", "a:2"]))
 
 
 def test_items_are_looked_at_one_by_one() -> None:
@@ -200,11 +213,11 @@ def test_items_are_looked_at_one_by_one() -> None:
             yield f"a:{number}"
             number += 1
 
-    checked = CIDS.check(endless())
+    checked = CIDS.parse(endless())
     assert [next(checked) for _ in range(3)] == ["a:0", "a:1", "a:2"]
 
 
 @given(st.lists(st.integers(0, 30).map(lambda number: f"a:{number}"), min_size=1))
 def test_checking_twice_changes_nothing(items: list[str]) -> None:
-    once = list(CIDS.check(items))
-    assert list(CIDS.check(once)) == once == list(dict.fromkeys(items))
+    once = list(CIDS.parse(items))
+    assert list(CIDS.parse(once)) == once == list(dict.fromkeys(items))

@@ -242,7 +242,7 @@ def test_items_for_an_operation_that_takes_none_are_refused() -> None:
 )
 def test_bad_options_are_refused(operation: Operation, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
-        operation.check(options)
+        operation.parse(options)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_bad_options_are_refused(operation: Operation, options: dict[str, Any], 
 )
 def test_a_condition_that_stream_does_not_know_is_refused(condition: Any) -> None:
     with pytest.raises(ValueError, match=r"filter\['cids'\] is .*'\$eq': 'text'"):
-        CHANNEL_BATCH_UPDATE.check({"operation": "hide", "filter": {"cids": condition}})
+        CHANNEL_BATCH_UPDATE.parse({"operation": "hide", "filter": {"cids": condition}})
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_condition_that_stream_does_not_know_is_refused(condition: Any) -> Non
     ],
 )
 def test_a_condition_that_stream_knows_is_taken(filter_: dict[str, Any]) -> None:
-    assert CHANNEL_BATCH_UPDATE.check({"operation": "hide", "filter": filter_})["filter"] == filter_
+    assert CHANNEL_BATCH_UPDATE.parse({"operation": "hide", "filter": filter_})["filter"] == filter_
 
 
 PURGE = "purge_user_activities is True, but hard_delete is not: Stream refuses that."
@@ -348,10 +348,10 @@ TOGETHER: list[tuple[Operation, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("operation", "options", "problem"), TOGETHER)
 def test_options_must_go_together(operation: Operation, options: dict[str, Any], problem: str | None) -> None:
     if problem is None:
-        assert operation.check(options) == options
+        assert operation.parse(options) == options
         return
     with pytest.raises(ValueError, match=re.escape(problem)):
-        operation.check(options)
+        operation.parse(options)
 
 
 @pytest.mark.parametrize(("operation", "options", "problem"), TOGETHER)
@@ -359,18 +359,18 @@ def test_what_a_template_will_give_is_not_judged_yet(
     operation: Operation, options: dict[str, Any], problem: str | None
 ) -> None:
     templated = dict.fromkeys(options, "{{ params.x }}")
-    assert operation.check(templated, unknown=list(templated)) == {}
+    assert operation.parse(templated, unknown=list(templated)) == {}
 
 
 def test_members_may_be_plain_ids() -> None:
     members = ["joe", {"user_id": "ann", "channel_role": None, "color": "blue"}]
-    checked = CHANNEL_BATCH_UPDATE.check({**BATCH_UPDATE, "members": members})
+    checked = CHANNEL_BATCH_UPDATE.parse({**BATCH_UPDATE, "members": members})
     assert checked["members"] == [{"user_id": "joe"}, {"user_id": "ann", "color": "blue"}]
 
 
 def test_what_no_template_will_give_is_judged_beside_what_one_will() -> None:
     with pytest.raises(ValueError, match="user is 'gone'"):
-        DELETE_USERS.check({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
+        DELETE_USERS.parse({"user": "gone", "messages": "{{ params.x }}"}, unknown=["messages"])
 
 
 ANY = any_operation("New", "POST", "/api/v2/new", body=(), query=(), items=None)

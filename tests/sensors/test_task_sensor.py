@@ -573,9 +573,9 @@ def test_the_deadline_counts_from_the_first_poke(
         ({"fail_on_partial": 1}, "fail_on_partial is 1", "True or False"),
         ({"redact_result_urls": "no"}, "redact_result_urls is 'no'", "True or False"),
         ({"push_result": "ids"}, "push_result is 'ids'", "True or False"),
-        ({"max_result_size": -1}, "max_result_size is -1", "a number of bytes, 0 or more"),
-        ({"max_result_size": True}, "max_result_size is True", "a number of bytes, 0 or more"),
-        ({"max_result_size": "1k"}, "max_result_size is '1k'", "a number of bytes, 0 or more"),
+        ({"max_result_size": -1}, "max_result_size is -1", "a whole number, 0 or more"),
+        ({"max_result_size": True}, "max_result_size is True", "a whole number, 0 or more"),
+        ({"max_result_size": "1k"}, "max_result_size is '1k'", "a whole number, 0 or more"),
         ({"mode": "sleep"}, "received 'sleep'", "must be one of"),
     ],
 )
