@@ -4,17 +4,22 @@ What can go wrong at Stream.
 ::
 
     StreamException
-    ├── StreamConfigurationError     the Airflow connection cannot be used as it is
-    ├── StreamApiException           Stream answered, and it was an error (or not an answer at all)
-    │   └── StreamRateLimitException the budget of the endpoint is spent (429)
-    ├── StreamTransportException     no answer: refused, reset, timed out, TLS, DNS
-    │   └── StreamTaskTimeout        the wait's own deadline passed; the Stream tasks may still run
-    ├── StreamTaskException          Stream says that the Stream task failed
-    └── StreamSubmissionException    what was submitted is not, or not certainly, what was asked for
+    ├── StreamConfigurationError         the Airflow connection cannot be used as it is
+    ├── StreamApiException               Stream answered, and it was an error (or not an answer at all)
+    │   └── StreamRateLimitException     the budget of the endpoint is spent (429)
+    ├── StreamTransportException         no answer: refused, reset, timed out, TLS, DNS
+    │   └── StreamTaskTimeout            the wait's own deadline passed; the Stream tasks may still run
+    ├── StreamTaskException              Stream says that the Stream task failed
+    │   └── StreamTaskFailed *           the same, raised by a sensor
+    ├── StreamSubmissionException        what was submitted is not, or not certainly, what was asked for
+    │   └── StreamSubmissionFailed *     the same, raised by an operator
+    └── TooManyItemsError *              there are more items than max_items allows
+    NoStreamTaskError *                  no Airflow task has named a Stream task: also a ValueError
 
-Names and fields are those of Stream's official SDK, so Stream's documentation applies. None of them is an
-``AirflowException``: a deferred sensor with ``soft_fail`` turns those into a skip, and an outage of Stream
-must not look like one.
+Names and fields are those of Stream's official SDK, so Stream's documentation applies. Those with a star are
+also an ``AirflowFailException``, which Airflow does not retry; they stand with the operators and sensors that
+raise them. The others are no ``AirflowException``: a deferred sensor with ``soft_fail`` turns those into a
+skip, and an outage of Stream must not look like one.
 
 Each has the fields ``task_id``, ``error_type``, ``description``, ``stack_trace`` and ``version``, so that the
 template of a notifier can always name them. Each survives pickling and :meth:`StreamException.to_dict`.

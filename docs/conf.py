@@ -22,7 +22,7 @@ from sphinx.util.docutils import SphinxDirective  # noqa: E402
 from airflow_provider_streamtasks import __version__  # noqa: E402
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator  # noqa: E402
 from airflow_provider_streamtasks.operators.items import ItemsArgument  # noqa: E402
-from airflow_provider_streamtasks.protocol.catalogue import CATALOGUE  # noqa: E402
+from airflow_provider_streamtasks.protocol import catalogue  # noqa: E402
 from airflow_provider_streamtasks.protocol.operations import Operation  # noqa: E402
 from airflow_provider_streamtasks.provider_info import get_provider_info  # noqa: E402
 
@@ -81,7 +81,7 @@ class Operations(SphinxDirective):
             if isinstance(operation := getattr(operator, "stream_operation", None), Operation)
         }
         rows = [("Operator", "Stream's operation", "Items in one request")]
-        for name, row in CATALOGUE.items():
+        for name, row in catalogue.CATALOGUE.items():
             items = f"{row.items.cap:,} {row.items.name}" if row.items else ""
             rows.append((operators[name], f"``{name}``", items))
         table = ".. list-table::\n   :header-rows: 1\n"
@@ -90,8 +90,19 @@ class Operations(SphinxDirective):
         return self.parse_text_to_nodes(table)
 
 
+class OperationConstants(SphinxDirective):
+    """The constants of the catalogue, with what they say."""
+
+    def run(self) -> list[Any]:
+        """Return one entry for each."""
+        names = [name for name, value in vars(catalogue).items() if isinstance(value, Operation)]
+        entries = [f".. autodata:: {catalogue.__name__}.{name}\n   :no-value:\n" for name in names]
+        return self.parse_text_to_nodes("\n".join(entries))
+
+
 def setup(app: Sphinx) -> None:
     """Connect the above with Sphinx."""
     app.connect("autodoc-process-signature", show_all_arguments)
     app.connect("autodoc-process-docstring", say_what_is_shared)
     app.add_directive("operations", Operations)
+    app.add_directive("operation-constants", OperationConstants)

@@ -3,11 +3,18 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+import airflow_provider_streamtasks
+from airflow_provider_streamtasks import exceptions
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
     StreamConfigurationError,
@@ -18,6 +25,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamTransportException,
 )
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
+from airflow_provider_streamtasks.waiting import StreamVerdict
 
 TASK_FIELDS: dict[str, Any] = {
     "task_id": "a",
@@ -49,6 +57,28 @@ OURS = [
     StreamTaskException("it failed", **TASK_FIELDS),
 ]
 VERDICT = StreamTaskFailed("it failed", **TASK_FIELDS)
+
+
+def public_exceptions() -> Iterator[type[Exception]]:
+    for module in walk_packages(airflow_provider_streamtasks.__path__, "airflow_provider_streamtasks."):
+        if not module.name.startswith("airflow_provider_streamtasks.sandbox"):
+            for each in vars(import_module(module.name)).values():
+                is_ours = isinstance(each, type) and each.__module__ == module.name
+                if is_ours and issubclass(each, Exception) and each is not StreamVerdict:
+                    yield each
+
+
+def test_every_exception_has_its_place_in_the_tree_and_on_the_page() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "outcomes.rst").read_text()
+    tree = exceptions.__doc__ or ""
+    found = list(public_exceptions())
+    assert len(found) == 12
+    for each in found:
+        star = r" \*" if issubclass(each, AirflowFailException) else " "
+        assert re.search(rf"\b{each.__name__}{star} ", tree) or each is StreamException, each
+        place = f"{each.__module__}.{each.__name__}"
+        assert each.__module__ == exceptions.__name__ or f".. autoexception:: {place}\n" in page, each
+    assert f".. automodule:: {exceptions.__name__}\n   :members:" in page
 
 
 def name(error: StreamException) -> str:

@@ -12,10 +12,11 @@ from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select
 from yarl import URL
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
+from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
 from airflow_provider_streamtasks.hooks.connection import StreamConnection
 from airflow_provider_streamtasks.hooks.no_answer import no_answer
-from airflow_provider_streamtasks.hooks.requests_transport import certificate_authorities, without
 from airflow_provider_streamtasks.hooks.time_limit import TimeLimit
+from airflow_provider_streamtasks.protocol.credentials import without_token
 from airflow_provider_streamtasks.protocol.poll_budget import AT_ONCE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
@@ -90,7 +91,7 @@ class AiohttpTransport:
                     request.method, url, json=request.json, allow_redirects=False
                 ) as answer:
                     # Its headers find a name in whatever case.
-                    body = without(self._token, await _read(answer.content))
+                    body = without_token(self._token, await _read(answer.content))
                     return Response(answer.status, answer.headers, body, self._hint)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             failure = no_answer(request, self.connection, *_classify(error, proxied=self._proxied), error)

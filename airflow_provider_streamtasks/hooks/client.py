@@ -84,7 +84,7 @@ class StreamClient(BaseHook):
     ) -> tuple[dict[str, Any], Response]:
         def call() -> tuple[dict[str, Any], Response]:
             response = self._send(request, new_connection=new_connection)
-            return errors.read_body(request, response, time.time()), response
+            return errors.read_body(request.operation, response, time.time()), response
 
         return self._attempt(call, again_if=again_if)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import requests
 import urllib3
 from requests import PreparedRequest
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_provider_streamtasks.exceptions import StreamConfigurationError
+from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
 from airflow_provider_streamtasks.hooks.connection import StreamConnection
 from airflow_provider_streamtasks.hooks.deadline import Deadline, DeadlineAdapter
 from airflow_provider_streamtasks.hooks.no_answer import causes, no_answer
+from airflow_provider_streamtasks.protocol.credentials import without_token
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
 
 
@@ -68,7 +67,7 @@ class RequestsTransport:
                 return Response(
                     status=answer.status_code,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=without(self._token, _read(answer.raw)),
+                    body=without_token(self._token, _read(answer.raw)),
                     hint=self.connection.path_hint,
                 )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -83,33 +82,6 @@ class RequestsTransport:
     def _sign(self, prepared: PreparedRequest) -> PreparedRequest:
         prepared.headers.update(self.connection.credentials.headers(self._token))
         return prepared
-
-
-_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-def certificate_authorities() -> str:
-    """
-    Return the path of the authorities to trust: of the environment, else the system's.
-
-    :raises StreamConfigurationError: if nothing is where the environment says
-    """
-    for name in _AUTHORITIES:
-        if chosen := os.environ.get(name):
-            # OpenSSL takes several folders.
-            paths = chosen.split(os.pathsep) if name == "SSL_CERT_DIR" else [chosen]
-            for path in filter(os.path.exists, paths):
-                return path
-            raise StreamConfigurationError(
-                f"The environment's {name} is {chosen!r}, where no certificate authorities are."
-            )
-    system = ssl.get_default_verify_paths()
-    return system.cafile or system.capath or DEFAULT_CA_BUNDLE_PATH
-
-
-def without(token: str, body: bytes) -> bytes:
-    """Return a body with the token blotted out: errant proxies answer with the request that they got."""
-    return body.replace(token.encode(), b"***")
 
 
 def _read(raw: Any) -> bytes:

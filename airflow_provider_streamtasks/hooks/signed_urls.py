@@ -14,8 +14,8 @@ import requests
 import urllib3
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTransportException
+from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
 from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT
-from airflow_provider_streamtasks.hooks.requests_transport import certificate_authorities
 from airflow_provider_streamtasks.protocol.credentials import is_loopback
 
 READ_TIMEOUT = 300.0

@@ -149,7 +149,7 @@ class StreamHook(StreamClient):
             remarks = self.get_conn().connection.remarks
             request = get_rate_limits()
             response = self._send(request)
-            errors.read_body(request, response, time.time())
+            errors.read_body(request.operation, response, time.time())
         except StreamException as error:
             return False, " ".join([f"{str(error).rstrip('.')}.", *remarks] if remarks else [str(error)])
         told = ["Stream accepted the key and the secret."]
@@ -338,7 +338,7 @@ class StreamHook(StreamClient):
 
         :raises StreamException: if Stream answers with an error, or not at all
         """
-        return errors.read_body(request, await self._asend(request), time.time())
+        return errors.read_body(request.operation, await self._asend(request), time.time())
 
     def _poll(self, task_id: str, pollable: Pollable) -> StreamTask:
         return pollable.read(task_id, self._send(pollable.request(task_id)), time.time())

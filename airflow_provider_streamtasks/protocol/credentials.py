@@ -63,6 +63,11 @@ class Credentials:
         }
 
 
+def without_token(token: str, body: bytes) -> bytes:
+    """Return a body with the token blotted out: errant proxies answer with the request that they got."""
+    return body.replace(token.encode(), b"***")
+
+
 def _checked_base_url(url: str) -> str:
     if not url.isprintable() or " " in url:
         # Python's reading of URLs drops some of these, so that another host would be meant than is written.

@@ -79,17 +79,17 @@ class Import:
 
         :raises StreamApiException: if the answer is an error, or does not tell of an import
         """
-        body: Any = read_body(self.request(task_id), response, now)
-        told = body if self.completed_states else body.get("import_task")
-        state = told.get("state") if isinstance(told, dict) else None
+        body: Any = read_body(self.endpoint, response, now)
+        found = body if self.completed_states else body.get("import_task")
+        state = found.get("state") if isinstance(found, dict) else None
         if not isinstance(state, int if self.completed_states else str) or state == "":
             raise StreamApiException("The answer has no state of an import", status_code=response.status)
         status = self._status(state)
-        result = told.get("result")
+        result = found.get("result")
         if status != "failed":
             return StreamTask(task_id, status, result=result)
-        found = in_short(result)
-        error = TaskError("import_failed", f"the import ended as {state}" + (found and f": {found}"))
+        why = in_short(result)
+        error = TaskError("import_failed", f"the import ended as {state}" + (why and f": {why}"))
         return StreamTask(task_id, status, result=result, error=error, report=result)
 
     def _status(self, state: int | str) -> str:

@@ -13,7 +13,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, parse_rate_limit, parse_retry_after
 from airflow_provider_streamtasks.protocol.signatures import without_queries
-from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Request, Response
+from airflow_provider_streamtasks.protocol.wire import MAX_BODY, Response
 
 MAX_PAUSE = 15 * 60.0
 """Seconds that we let Stream keep us waiting at a time, whatever ``Retry-After`` says."""
@@ -33,10 +33,11 @@ _HINTS = {
 """Stream docs: API error codes."""
 
 
-def read_body(request: Request, response: Response, now: float) -> dict[str, Any]:
+def read_body(operation: str, response: Response, now: float) -> dict[str, Any]:
     """
     Return the JSON object that an answer carries.
 
+    :param operation: Stream's name of the call, for messages
     :param now: this machine's clock as Unix time
     :raises StreamRateLimitException: for a 429
     :raises StreamApiException: for any other answer but a JSON object with a 2xx status
@@ -51,7 +52,7 @@ def read_body(request: Request, response: Response, now: float) -> dict[str, Any
     fields: dict[str, Any] = {
         "message": without_queries(message)
         if isinstance(message, str) and message
-        else _describe(request, response),
+        else _describe(operation, response),
         "status_code": response.status,
         "code": code,
         "exception_fields": _strings(error.get("exception_fields")),
@@ -143,19 +144,17 @@ def _retry_after(response: Response, now: float) -> float:
     return min(budget.reset, WINDOW) if budget else WINDOW / 2
 
 
-def _describe(request: Request, response: Response) -> str:
+def _describe(operation: str, response: Response) -> str:
     if len(response.body) > MAX_BODY:
-        return f"{request.operation}: the answer is longer than {MAX_BODY // 2**20} MiB and was not read"
+        return f"{operation}: the answer is longer than {MAX_BODY // 2**20} MiB and was not read"
     if 300 <= response.status < 400:
         return (
-            f"{request.operation}: the host sends us elsewhere (a redirect), which Stream never does. "
+            f"{operation}: the host sends us elsewhere (a redirect), which Stream never does. "
             "Check the base URL: the host of the Airflow connection"
         )
     kind = response.headers.get("content-type", "without a content type")
     start = quotable(response, 200).strip()
-    return f"{request.operation}: the answer is not Stream's JSON ({kind})" + (
-        f": {start!r}" if start else ""
-    )
+    return f"{operation}: the answer is not Stream's JSON ({kind})" + (f": {start!r}" if start else "")
 
 
 def _strings(value: object) -> dict[str, str]:

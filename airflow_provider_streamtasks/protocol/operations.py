@@ -134,8 +134,7 @@ class Operation:
         result = body.get("result")
         if not isinstance(task_id, str) or not task_id:
             task_id = None
-            told = body.get(self.at_once)
-            if not isinstance(told, Mapping) or not told:
+            if not isinstance(done := body.get(self.at_once), Mapping) or not done:
                 raise StreamApiException(
                     f"{self.label}: the answer holds no id at {'.'.join(self.id_at)!r}, "
                     f"but {', '.join(map(repr, body)) or 'nothing'}",

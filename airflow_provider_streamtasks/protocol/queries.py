@@ -107,7 +107,7 @@ class Listing(ABC):
         return new
 
     def _entries(self, response: Response, now: float) -> list[dict[str, Any]]:
-        elements = read_body(Request(self.operation, "", ""), response, now).get(self.noun)
+        elements = read_body(self.operation, response, now).get(self.noun)
         if isinstance(elements, list):
             entries = [self._entry(element) for element in elements]
             if all(isinstance(entry, dict) and self._can_go_by(entry) for entry in entries):

@@ -174,9 +174,6 @@ def get_task(task_id: str) -> Request:
     return Request("GetTask", "GET", fill("/api/v2/tasks/{stream_task_id}", stream_task_id=task_id))
 
 
-_ANY_TASK = Request("GetTask", "GET", "/api/v2/tasks")
-
-
 def read_task(task_id: str, response: Response, now: float) -> StreamTask:
     """
     Return the Stream task that an answer to :func:`get_task` tells of.
@@ -185,7 +182,7 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
     :param now: this machine's clock as Unix time
     :raises StreamApiException: if the answer is an error, or does not tell of a Stream task
     """
-    body = read_body(_ANY_TASK, response, now)
+    body = read_body("GetTask", response, now)
     status = body.get("status")
     if not isinstance(status, str) or not status:
         raise StreamApiException(
