@@ -28,6 +28,7 @@ from airflow_provider_streamtasks.transfers.destination import (
     quiet,
     storage_path,
 )
+from airflow_provider_streamtasks.transfers.lineage import ExportLineage, operations_of
 from airflow_provider_streamtasks.transfers.progress import Progress, in_units
 from airflow_provider_streamtasks.transfers.source import ExportFile
 from airflow_provider_streamtasks.transfers.stored import (
@@ -39,6 +40,7 @@ from airflow_provider_streamtasks.transfers.stored import (
 )
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 PATHS_KEY = "paths"
@@ -111,6 +113,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             check_notation("destination", destination)
         if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
             _check_file_name(file_name)
+        # Once it is rendered, the id says nothing of where it came from.
+        self._operations = operations_of(stream_task_id)
+        self._lineage: ExportLineage | None = None
         self.stream_task_id = in_fixed_order(stream_task_id)
         self.destination = destination
         self.file_name = file_name
@@ -131,10 +136,13 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         try:
             exports = [ExportFile(self.hook, self.hook.get_task(task_id)) for task_id in task_ids]
             places = self._places(folder, exports)
+            self._lineage = ExportLineage(self.hook.get_conn().connection.credentials, self._operations)
             with quiet(folder):
-                stored = [self._store(*each) for each in zip(exports, places, strict=True)]
+                for export, place in zip(exports, places, strict=True):
+                    self._lineage.files.append((place, self._store(export, place)))
         finally:
             self.hook.close()
+        stored = [file for _, file in self._lineage.files]
         files = [each.to_dict() for each in stored]
         if self.do_xcom_push:
             context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
@@ -143,6 +151,14 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             raise AirflowSkipException("There is no export to store, so the assets are as they were")
         self._tell_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """
+        Return for OpenLineage Stream's app and operation as input, and the stored files as outputs.
+
+        After a failure these are the files that were stored before it.
+        """
+        return self._lineage.facets() if self._lineage and self._lineage.files else None
 
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination

@@ -75,25 +75,26 @@ class Recorder:
             self._task = None
 
     async def _run(self) -> None:
+        from asgiref.sync import sync_to_async  # unlike asyncio.to_thread, it serves Airflow before 3.3
+
+        write = sync_to_async(_write, thread_sensitive=False)
         while True:
             await asyncio.sleep(min(self.plan.pause(time.time()), REST))
             if taken := self.plan.take(time.time()):
                 wait, progress = taken
                 context, task_instance = self._places[wait]
-                if not await context.run(asyncio.ensure_future, _write(task_instance, progress)):
+                if not await context.run(asyncio.ensure_future, write(task_instance, progress)):
                     self.plan.leave(wait)
 
 
-async def _write(ti: Any, progress: Progress) -> bool:
+def _write(ti: Any, progress: Progress) -> bool:
     """Write a record; return False, after a line in the log, if that cannot be done."""
     from airflow.sdk.bases.xcom import BaseXCom
-    from asgiref.sync import sync_to_async  # unlike asyncio.to_thread, it serves Airflow before 3.3
 
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     try:
         # Past an XCom backend, which might keep a file for each.
-        write = sync_to_async(BaseXCom.set, thread_sensitive=False)
-        await write(key=PROGRESS, value=progress.to_dict(), **where)
+        BaseXCom.set(key=PROGRESS, value=progress.to_dict(), **where)
     except Exception as error:
         log.warning(
             "How far the wait has come is not recorded from here on: %s: %s", type(error).__name__, error

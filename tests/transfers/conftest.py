@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from tests.airflow_tasks import Run
 from tests.conftest import StartTask
 from tests.transfers import stores
 from tests.transfers.hosts import StorageHost, storage_host
+
+HAS_OPENLINEAGE = find_spec("airflow.providers.openlineage") is not None
+collect_ignore = [] if HAS_OPENLINEAGE else ["test_lineage.py"]
 
 Export = Callable[..., str]
 
@@ -70,6 +74,10 @@ Store = Callable[..., Any]
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for name, needs in stores.LEFT_OUT.items():
         terminalreporter.write_line(f"tests/transfers: {name} was left out, for want of {needs}")
+    for name in collect_ignore:
+        terminalreporter.write_line(
+            f"tests/transfers: {name} was left out, for want of OpenLineage's provider"
+        )
 
 
 @pytest.fixture(scope="session", params=stores.HERE)
