@@ -23,7 +23,9 @@ from tests.servers import self_signed
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "generated" / "benchmarks.json"
 REFERENCE = "shared_session"
-SECTIONS = ["few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
+SECTIONS = ["cold", "few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
+COLD_ROUNDS = 5
+FLOORS = ["by_hand", "httptools_protocol", "raw_protocol"]
 WITH_SDK = ["shared_poller", REFERENCE, "official_sdk"]
 HOUR_LONG = 200  # Stream tasks
 LIMIT, WAITS = 1000, 5000  # polls a minute that Stream takes, and waits that go on at any time
@@ -94,6 +96,34 @@ def side_by_side(ways: Sequence[str], n: int, kind: str, spread: float) -> dict[
     return summary(runs)
 
 
+def cold(rounds: int) -> dict[str, Any]:
+    """Return how long the first wait of a process blocks the event loop, with imports on it and beside it."""
+    ways = ("on_the_loop", "beside_the_loop")
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    with serving() as url:
+        for number in range(rounds):
+            for way in ways:
+                command = [sys.executable, "-m", "tests.benchmarks.first_wait", way, url]
+                run = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=os.environ | _airflow(),
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                )
+                runs[way].append(json.loads(run.stdout.splitlines()[-1]))
+                stall = 1000 * runs[way][-1]["loop_delay"]
+                print(f"  first wait, round {number + 1}, {way}: {stall:.0f} ms", flush=True)
+    table: dict[str, Any] = {}
+    for way, measured in runs.items():
+        pairs = zip(measured, runs["on_the_loop"], strict=True)
+        ratios = sorted(run["loop_delay"] / other["loop_delay"] for run, other in pairs)
+        table[way] = {name: statistics.median(run[name] for run in measured) for name in measured[0]}
+        table[way]["loop_delay_ratio"] = [statistics.median(ratios), ratios[0], ratios[-1]]
+    return table
+
+
 def hours() -> dict[str, Any]:
     """Return what Stream tasks of an hour cost, in virtual time: the plan holds no clock."""
     counted = simulate(HOUR_LONG, lambda dice: dice.uniform(3000, 4200), spread=600)
@@ -154,12 +184,14 @@ def main() -> None:
         print(name, flush=True)
         if name == "cpu":
             results[name] = interleaved(
-                ["shared_poller", "every_second", REFERENCE, "by_hand"], options.rounds, 1000, "short", 1.0
+                ["shared_poller", "every_second", REFERENCE, *FLOORS], options.rounds, 1000, "short", 1.0
             )
         elif name == "tls":
             with tempfile.TemporaryDirectory() as folder:
                 ways, certificate = ["shared_poller", "every_second", REFERENCE], self_signed(Path(folder))
                 results[name] = interleaved(ways, options.rounds, 1000, "short", 1.0, certificate)
+        elif name == "cold":
+            results[name] = cold(COLD_ROUNDS)
         elif name == "hours":
             results[name] = hours()
         elif name == "budget":

@@ -22,7 +22,9 @@ WORDS = {
     "every_second": "this provider, with ``max_poll_interval`` 1 s",
     "shared_session": "one aiohttp session, every second",
     "official_sdk": "Stream's SDK, ``AsyncStream.wait_for_task``",
-    "by_hand": "by hand on sockets, every second",
+    "by_hand": "by hand on asyncio's streams, every second",
+    "httptools_protocol": "by hand on asyncio's protocols, with httptools, every second",
+    "raw_protocol": "the same with no parser of HTTP at all",
 }
 
 
@@ -108,6 +110,33 @@ def table(results: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
+def cold_table(results: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the rows of the table about the first wait of a process."""
+    words = {
+        "on_the_loop": "imports on the event loop",
+        "beside_the_loop": "this provider: imports in a thread",
+    }
+    lines = [
+        ".. list-table::",
+        "   :header-rows: 1",
+        "",
+        "   * - First wait of a process",
+        "     - longest stall of the event loop",
+        "     - as a ratio",
+        "     - until the first answer",
+    ]
+    for way, row in results.items():
+        ratio = row["loop_delay_ratio"]
+        lines += [
+            f"   * - {words[way]}",
+            f"     - {1000 * row['loop_delay']:.0f} ms",
+            f"     - {ratio[0]:.2f}"
+            + (f" ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio[1] != ratio[2] else ""),
+            f"     - {1000 * row['took']:.0f} ms",
+        ]
+    return lines
+
+
 def hours_table(results: dict[str, dict[str, Any]]) -> list[str]:
     """Return the rows of the table about Stream tasks of an hour."""
     row = results["shared_poller"]
@@ -150,7 +179,11 @@ def budget_table(results: dict[str, dict[str, Any]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-TABLES: dict[str, Callable[[Any], list[str]]] = {"hours": hours_table, "budget": budget_table}
+TABLES: dict[str, Callable[[Any], list[str]]] = {
+    "cold": cold_table,
+    "hours": hours_table,
+    "budget": budget_table,
+}
 """The sections whose tables are not :func:`table`."""
 
 

@@ -87,7 +87,7 @@ async def official_sdk(url: str):  # type: ignore[no-untyped-def]
 
 @asynccontextmanager
 async def by_hand(url: str):  # type: ignore[no-untyped-def]
-    """The floor: bytes on asyncio streams, pooled, a look every second."""
+    """Bytes on asyncio streams, pooled, a poll every second."""
     host, _, port = url.rpartition("//")[2].partition(":")
     free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     slots = asyncio.Semaphore(64)
@@ -111,6 +111,86 @@ async def by_hand(url: str):  # type: ignore[no-untyped-def]
         writer.close()
 
 
+class Connection(asyncio.Protocol):
+    """One connection, with one request under way at a time."""
+
+    answer: asyncio.Future[bytes]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def ask(self, request: bytes) -> asyncio.Future[bytes]:
+        """Send a request, and return the body of the answer."""
+        self.answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)  # type: ignore[attr-defined]
+        return self.answer
+
+
+class ParsedConnection(Connection):
+    """Leaves HTTP to httptools, the parser in C that uvicorn has."""
+
+    def ask(self, request: bytes) -> asyncio.Future[bytes]:
+        import httptools
+
+        self.parser, self.body = httptools.HttpResponseParser(self), b""
+        return super().ask(request)
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.answer.set_result(self.body)
+
+
+class RawConnection(Connection):
+    """Knows of HTTP no more than where a body begins and how long it is."""
+
+    buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, ends, body = self.buffer.partition(b"\r\n\r\n")
+        if ends and len(body) >= int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
+            self.buffer = b""
+            self.answer.set_result(body)
+
+
+@asynccontextmanager
+async def _on_connections(kind: type[Connection], url: str):  # type: ignore[no-untyped-def]
+    host, _, port = url.rpartition("//")[2].partition(":")
+    loop = asyncio.get_running_loop()
+    free: list[Connection] = []
+    slots = asyncio.Semaphore(64)
+
+    async def wait(task_id: str) -> None:
+        request = f"GET /api/v2/tasks/{task_id}?api_key=key HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        while True:
+            async with slots:
+                connection = free.pop() if free else (await loop.create_connection(kind, host, int(port)))[1]
+                task = json.loads(await connection.ask(request))
+                free.append(connection)
+            if task["status"] in ("completed", "failed"):
+                return
+            await asyncio.sleep(1)
+
+    yield wait
+    for connection in free:
+        connection.transport.close()
+
+
+def httptools_protocol(url: str):  # type: ignore[no-untyped-def]
+    """A floor: httptools on asyncio's protocols, pooled, a poll every second."""
+    return _on_connections(ParsedConnection, url)
+
+
+def raw_protocol(url: str):  # type: ignore[no-untyped-def]
+    """The floor of floors: the least of HTTP on asyncio's protocols, pooled, a poll every second."""
+    return _on_connections(RawConnection, url)
+
+
 def _context(url: str) -> Any:
     import os
     import ssl
@@ -120,4 +200,15 @@ def _context(url: str) -> Any:
     )
 
 
-WAYS = {way.__name__: way for way in (shared_poller, every_second, shared_session, official_sdk, by_hand)}
+WAYS = {
+    way.__name__: way
+    for way in (
+        shared_poller,
+        every_second,
+        shared_session,
+        official_sdk,
+        by_hand,
+        httptools_protocol,
+        raw_protocol,
+    )
+}
