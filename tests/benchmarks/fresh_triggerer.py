@@ -19,12 +19,9 @@ import argparse
 import json
 import os
 import re
-import sqlite3
 import statistics
 import tempfile
 import time
-from contextlib import closing
-from datetime import datetime, timezone
 from pathlib import Path
 
 import psutil
@@ -32,11 +29,10 @@ import psutil
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from local_stack.airflow import LocalAirflow
 from local_stack.sandbox import local_sandbox
-from tests.benchmarks.real_airflow import DOCS, cpu_seconds, started
+from tests.benchmarks.real_airflow import DOCS, OF_A_DAG, cpu_seconds, ends, in_dags, started
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-OF_A_DAG = 20
 WAYS = {
     "no_op": "a trigger that does nothing",
     "many_dags": "sensors, 20 a DAG",
@@ -80,29 +76,6 @@ def blocks(airflow: LocalAirflow) -> list[float]:
     return [float(seconds) for seconds in said]
 
 
-def states(airflow: LocalAirflow, dag_ids: list[str]) -> list[tuple[str | None, str | None]]:
-    """Return state and end of all Airflow tasks of some DAGs; to ask Airflow would cost what is measured."""
-    marks = ", ".join("?" * len(dag_ids))
-    with closing(sqlite3.connect(f"file:{airflow.database}?mode=ro", uri=True, timeout=30)) as database:
-        return database.execute(
-            f"SELECT state, end_date FROM task_instance WHERE dag_id IN ({marks})", dag_ids
-        ).fetchall()
-
-
-def until_all_are(airflow: LocalAirflow, dag_ids: list[str], count: int, state: str) -> list[float]:
-    """Wait until all Airflow tasks are in a state; return the Unix times of their ends."""
-    deadline = time.monotonic() + 1200
-    while time.monotonic() < deadline:
-        found = states(airflow, dag_ids)
-        if len(found) == count and all(each == state for each, _ in found):
-            ends = [datetime.fromisoformat(end).replace(tzinfo=timezone.utc) for _, end in found if end]
-            return [end.timestamp() for end in ends]
-        if failed := [each for each, _ in found if each == "failed"]:
-            raise SystemExit(f"{len(failed)} Airflow tasks failed")
-        time.sleep(0.25)
-    raise SystemExit(f"not all Airflow tasks are {state}")
-
-
 def one_way(
     airflow: LocalAirflow, control: SandboxControl, plan: dict[str, list[str]], file: Path, rest: float
 ) -> _Measured:
@@ -124,7 +97,7 @@ def one_way(
     )
     for dag_id in plan:
         airflow.trigger(dag_id)
-    until_all_are(airflow, list(plan), count, "deferred")
+    ends(airflow, plan, "deferred")
     waiting = {
         "seconds_to_wait": time.time() - began,
     }
@@ -144,7 +117,7 @@ def one_way(
         control.fate(stream_task_id=stream_task_id)
     file.touch()
     completed = time.time()
-    delays = [end - completed for end in until_all_are(airflow, list(plan), count, "success")]
+    delays = [end - completed for end in ends(airflow, plan, "success")]
     time.sleep(2)
     after = blocks(airflow)[len(before) :]
     return {
@@ -169,9 +142,7 @@ def one_round(ways: list[str], sensors: int, build: Path | None, rest: float) ->
             for way in ways:
                 ids = [""] * sensors if way == "no_op" else started(sandbox.connection, sensors)
                 size = sensors if way == "one_dag" else OF_A_DAG
-                plans[way] = {
-                    f"{way}_{first}": ids[first : first + size] for first in range(0, sensors, size)
-                }
+                plans[way] = in_dags(way, ids, size)
             no_op = {dag_id: len(ids) for dag_id, ids in plans.get("no_op", {}).items()}
             with_sensors = {
                 dag_id: ids for way in ways if way != "no_op" for dag_id, ids in plans[way].items()

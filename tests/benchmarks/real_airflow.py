@@ -5,11 +5,11 @@ is our sensor as it is by default; ``http_sensor`` is ``HttpSensor(deferrable=Tr
 provider, every 5 s. That one knows nothing of Stream's status: it ends with the first answer that is not a
 404. So for it alone the sandbox answers 404 until the moment of completion.
 
-All sensors wait; then Stream completes everything at once. Counted are the CPU seconds of all processes of
-Airflow, from the trigger of the DAG run to its end, and the seconds from Stream's completion to the end of
-the Airflow tasks. Each round has an Airflow of its own, which has run one sensor with workers and one without
-before; the order of the ways alternates. Writes ``docs/generated/benchmarks_airflow.json`` and
-``docs/generated/waiting_airflow.inc``.
+There are 20 sensors in a DAG. All wait; then Stream completes everything at once. Counted are the CPU seconds
+of all processes of Airflow, from the trigger of the DAG runs to their end, and the seconds from Stream's
+completion to the end of the Airflow tasks. Each round has an Airflow of its own, which has run one sensor
+with workers and one without before; the order of the ways alternates. Writes
+``docs/generated/benchmarks_airflow.json`` and ``docs/generated/waiting_airflow.inc``.
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ ROWS = {
     "cpu_seconds_above_idle": ("the same, less what an idle Airflow takes in that time", "{:.0f} s"),
     "mean_seconds_to_end": ("from Stream's completion to the end of an Airflow task, mean", "{:.1f} s"),
     "last_seconds_to_end": ("the same, the last one", "{:.1f} s"),
-    "seconds_to_wait": ("from the trigger of the DAG run until all wait", "{:.0f} s"),
+    "seconds_to_wait": ("from the trigger of the DAG runs until all wait", "{:.0f} s"),
     "polls": ("polls", "{:,.0f}"),
 }
 NOTE = """\
 Seconds are the mean of the rounds; ratios are the lowest and the highest of a round. ``HttpSensor`` is that
 of ``apache-airflow-providers-http`` {version} with ``deferrable=True, poke_interval=5``. It cannot wait for a
 Stream task in earnest: it ends with the first answer that is not a 404, and with ``response_check`` it holds
-a worker. So here the sandbox answers 404 to it until Stream completes everything."""
+a worker. So here the sandbox answers 404 to it until Stream completes everything. There are 20 sensors in a
+DAG."""
+OF_A_DAG = 20
+"""Airflow tasks in a DAG."""
+
 IDLE = 20.0
 """Seconds for which an Airflow with nothing to do is watched."""
 
@@ -72,22 +76,32 @@ def cpu_seconds(airflow: LocalAirflow) -> float:
     return total
 
 
-def ends(airflow: LocalAirflow, run_id: str, state: str, timeout: float = 1200.0) -> list[datetime]:
+def in_dags(way: str, ids: list[str], of_a_dag: int = OF_A_DAG) -> dict[str, list[str]]:
+    """Return the DAGs of a way, each with its Stream tasks."""
+    return {f"{way}_{first}": ids[first : first + of_a_dag] for first in range(0, len(ids), of_a_dag)}
+
+
+def ends(
+    airflow: LocalAirflow, plan: dict[str, list[str]], state: str, timeout: float = 1200.0
+) -> list[float]:
     """
-    Wait until every Airflow task of a run is in a state, and return their ends.
+    Wait until every Airflow task of some DAGs is in a state, and return the Unix times of their ends.
 
     The database is read, and not Airflow asked: that would cost what is measured here.
+
+    :param plan: DAG -> its Stream tasks
     """
     deadline = time.monotonic() + timeout
+    marks, count = ", ".join("?" * len(plan)), sum(map(len, plan.values()))
+    query = f"SELECT state, end_date FROM task_instance WHERE dag_id IN ({marks})"
     with closing(sqlite3.connect(f"file:{airflow.database}?mode=ro", uri=True, timeout=30)) as database:
         while time.monotonic() < deadline:
-            tasks = database.execute(
-                "SELECT state, end_date FROM task_instance WHERE run_id = ?", [run_id]
-            ).fetchall()
+            tasks = database.execute(query, list(plan)).fetchall()
             if failed := [task for task in tasks if task[0] == "failed"]:
                 raise SystemExit(f"{len(failed)} Airflow tasks failed")
-            if tasks and all(task[0] == state for task in tasks):
-                return [datetime.fromisoformat(end).replace(tzinfo=timezone.utc) for _, end in tasks if end]
+            if len(tasks) == count and all(task[0] == state for task in tasks):
+                found = [datetime.fromisoformat(end) for _, end in tasks if end]
+                return [end.replace(tzinfo=timezone.utc).timestamp() for end in found]
             time.sleep(0.25)
     raise SystemExit(f"not all Airflow tasks are {state}")
 
@@ -99,26 +113,26 @@ def idle(airflow: LocalAirflow) -> float:
     return (cpu_seconds(airflow) - cpu) / (time.monotonic() - began)
 
 
-def let_wait(
-    airflow: LocalAirflow, control: SandboxControl, way: str, ids: list[str]
-) -> tuple[str, _Measured]:
-    """Trigger the DAG of a way; return its run once all of its sensors wait and have looked at Stream."""
+def let_wait(airflow: LocalAirflow, control: SandboxControl, plan: dict[str, list[str]]) -> _Measured:
+    """Trigger the DAGs of a way; return once all of their sensors wait and have polled Stream."""
     cpu, began = cpu_seconds(airflow), time.time()
-    run_id = airflow.trigger(way)
-    ends(airflow, run_id, "deferred")
-    while not set(ids) <= {entry["path"].rsplit("/", 1)[-1] for entry in control.journal("GetTask")}:
+    for dag_id in plan:
+        airflow.trigger(dag_id)
+    ends(airflow, plan, "deferred")
+    ids = {each for of_a_dag in plan.values() for each in of_a_dag}
+    while not ids <= {entry["path"].rsplit("/", 1)[-1] for entry in control.journal("GetTask")}:
         time.sleep(0.25)
-    return run_id, {"cpu_seconds": cpu_seconds(airflow) - cpu, "seconds_to_wait": time.time() - began}
+    return {"cpu_seconds": cpu_seconds(airflow) - cpu, "seconds_to_wait": time.time() - began}
 
 
-def let_end(airflow: LocalAirflow, run_id: str, control: SandboxControl, ids: list[str]) -> _Measured:
-    """Complete all Stream tasks of a run."""
+def let_end(airflow: LocalAirflow, control: SandboxControl, plan: dict[str, list[str]]) -> _Measured:
+    """Complete all Stream tasks of a way."""
     cpu, began = cpu_seconds(airflow), time.time()
-    for stream_task_id in ids:
+    for stream_task_id in (each for of_a_dag in plan.values() for each in of_a_dag):
         control.fate(stream_task_id=stream_task_id)
     control.clear_faults()
     completed = time.time()
-    delays = [end.timestamp() - completed for end in ends(airflow, run_id, "success")]
+    delays = [end - completed for end in ends(airflow, plan, "success")]
     return {
         "cpu_seconds": cpu_seconds(airflow) - cpu,
         "seconds_to_end": time.time() - began,
@@ -127,13 +141,15 @@ def let_end(airflow: LocalAirflow, run_id: str, control: SandboxControl, ids: li
     }
 
 
-def measure(airflow: LocalAirflow, control: SandboxControl, way: str, ids: list[str]) -> _Measured:
-    """Let the sensors of a DAG wait, and end them all at once."""
+def measure(
+    airflow: LocalAirflow, control: SandboxControl, way: str, plan: dict[str, list[str]]
+) -> _Measured:
+    """Let the sensors of a way wait, and end them all at once."""
     requests_before = control.journal()[-1]["number"]
     if way == "http_sensor":
         control.fault("api_error", operation="GetTask", status=404, code=16, message="not found")
-    run_id, waiting = let_wait(airflow, control, way, ids)
-    ending = let_end(airflow, run_id, control, ids)
+    waiting = let_wait(airflow, control, plan)
+    ending = let_end(airflow, control, plan)
     return {
         **waiting,
         **ending,
@@ -150,10 +166,10 @@ def one_round(ways: list[str], sensors: int) -> dict[str, _Measured]:
         fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
         with local_sandbox(folder / "sandbox.log", fates) as sandbox:
             sandbox.control.budget(limit=None)
-            ids = {way: started(sandbox.connection, sensors) for way in ways}
-            ids["warm_up"] = started(sandbox.connection, 1)
-            sandbox.control.fate(stream_task_id=ids["warm_up"][0])
-            (folder / "ids.json").write_text(json.dumps(ids))
+            plans = {way: in_dags(way, started(sandbox.connection, sensors)) for way in ways}
+            (warm_up,) = started(sandbox.connection, 1)
+            sandbox.control.fate(stream_task_id=warm_up)
+            (folder / "ids.json").write_text(json.dumps({**plans, "warm_up": warm_up}))
             env = {
                 "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
                 "AIRFLOW_CONN_STREAM_OVER_HTTP": http_connection(sandbox),
@@ -162,13 +178,13 @@ def one_round(ways: list[str], sensors: int) -> dict[str, _Measured]:
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
             }
             with LocalAirflow(HERE / "dags", env=env, home=folder / "airflow") as airflow:
-                for way in ways:
-                    airflow.wait_for_dag(way)
+                for dag_id in (each for plan in plans.values() for each in plan):
+                    airflow.wait_for_dag(dag_id)
                 airflow.wait_for_run("warm_up", airflow.trigger("warm_up"))
                 cpu_per_second = idle(airflow)
                 results = {}
                 for way in ways:
-                    result = measure(airflow, sandbox.control, way, ids[way])
+                    result = measure(airflow, sandbox.control, way, plans[way])
                     lasted = result["seconds_to_wait"] + result.pop("seconds_to_end")
                     result["cpu_seconds_above_idle"] = result["cpu_seconds"] - lasted * cpu_per_second
                     results[way] = result

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
-(ID,) = json.loads(Path(os.environ["BENCHMARK_IDS"]).read_text())["warm_up"]
+ID = json.loads(Path(os.environ["BENCHMARK_IDS"]).read_text())["warm_up"]
 
 with DAG("warm_up", schedule=None):
     for name, may in (("with_workers", False), ("without_workers", None)):

@@ -11,8 +11,11 @@ from airflow.sdk import DAG
 
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
-IDS = json.loads(Path(os.environ["BENCHMARK_IDS"]).read_text())["without_workers"]
+DAGS = json.loads(Path(os.environ["BENCHMARK_IDS"]).read_text())["without_workers"]
 
-with DAG("without_workers", schedule=None):
-    for number, stream_task_id in enumerate(IDS):
-        StreamTaskSensor(task_id=f"wait_{number}", stream_task_id=stream_task_id, timeout=timedelta(hours=1))
+for dag_id, stream_task_ids in DAGS.items():
+    with DAG(dag_id, schedule=None):
+        for number, stream_task_id in enumerate(stream_task_ids):
+            StreamTaskSensor(
+                task_id=f"wait_{number}", stream_task_id=stream_task_id, timeout=timedelta(hours=1)
+            )
