@@ -49,7 +49,7 @@ class WarmUp:
     :ivar over: is set when the API is there, or Airflow could not be asked
     """
 
-    def __init__(self, quiet: float = 1.0, latest: float = 10.0) -> None:
+    def __init__(self, quiet: float = 1.0, latest: float = 60.0) -> None:
         self._pauses = quiet, latest
         self._latest: float | None = None
         self._timer: asyncio.TimerHandle | None = None
