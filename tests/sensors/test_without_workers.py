@@ -251,9 +251,7 @@ def wide(tasks: int, **arguments: Any) -> StreamTaskSensor:
 def test_in_a_large_dag_a_worker_starts_and_the_triggerer_ends(tasks: int, starts: bool) -> None:
     sensor = wide(tasks)
     assert sensor.start_from_trigger is starts
-    ending = sensor.new_trigger(["abc"])
-    assert isinstance(ending, StreamSensorTrigger)
-    assert ending.end
+    assert sensor.new_trigger(["abc"]).end
 
 
 @pytest.mark.parametrize(("limit", "starts"), [("2", False), ("3", True), ("0", False)])

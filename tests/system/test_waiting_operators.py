@@ -89,7 +89,7 @@ class TestOneWorker:
         assert real.airflow.worker_starts("wo_mapped", run_id, "now", index) == 1
         result = real.airflow.xcom("wo_mapped", run_id, "now", "result", index)
         assert result == {f"messaging:m{index + 1}": OK}
-        told = real.airflow.xcom("wo_mapped", run_id, "tell")
+        told = real.airflow.xcom("wo_mapped", run_id, "tell_all")
         assert told["got"][index] == real.airflow.xcom("wo_mapped", run_id, "now", map_index=index)
 
     @pytest.mark.parametrize("index", [0, 1])

@@ -197,7 +197,7 @@ async def test_it_is_asked_where_a_sensor_will_need_its_api(
     asked: bool,
 ) -> None:
     fresh = WarmUp(quiet=0.0)
-    monkeypatch.setattr("airflow_provider_streamtasks.triggers.sensor.warm_up", fresh)
+    monkeypatch.setattr("airflow_provider_streamtasks.triggers.warm_up.warm_up", fresh)
     trigger = StreamSensorTrigger(
         "stream_default", [start_task()], time.time() - 60, end=end, do_xcom_push=False, **TERMS
     )

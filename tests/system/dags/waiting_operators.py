@@ -27,6 +27,11 @@ def tell(value: Any) -> Any:
     return {"got": value}
 
 
+@task
+def tell_all(values: Any) -> Any:
+    return {"got": list(values)}
+
+
 def say_success(context: Any) -> None:
     print(f"CALLED on_success_callback of {context['ti'].task_id}")
 
@@ -42,14 +47,14 @@ for dag_id, cids in {
     "wo_signed": ["messaging:signed"],
 }.items():
     with DAG(dag_id, schedule=None):
-        tell.override(task_id="tell")(delete("now", *cids).output)
+        tell(delete("now", *cids).output)
         delete("before", *cids, end_from_trigger=False)
 
 with DAG("wo_mapped", schedule=None):
     mapped = StreamDeleteChannelsOperator.partial(task_id="now", **WAITS).expand(
         cids=[["messaging:m1"], ["messaging:m2"]]
     )
-    tell(mapped.output)
+    tell_all(mapped.output)
 
 with DAG("wo_mapped_group", schedule=None):
 
