@@ -122,6 +122,7 @@ class StreamTaskWaiter(BaseOperator):
             started_at=started_at,  # type: ignore[arg-type]
             **asdict(self.wait_terms()),
             record_progress=self.do_xcom_push,
+            **self.pollable.serialize(),
             **ends,
             **more,
         )
@@ -268,9 +269,5 @@ class ImportWaiter(StreamTaskWaiter):
     def new_trigger(self, task_ids: Sequence[str]) -> StreamTaskTrigger:
         """Return the trigger that waits, from now on."""
         return self.make_trigger(
-            StreamImportTrigger,
-            task_ids,
-            time.time(),
-            cancel_on_kill=self.cancel_on_kill,
-            **self.pollable.serialize(),
+            StreamImportTrigger, task_ids, time.time(), cancel_on_kill=self.cancel_on_kill
         )

@@ -99,8 +99,8 @@ class Import:
             return "completed"
         return "failed" if state in self.failed_states else "running"
 
-    def serialize(self) -> dict[str, list[int]]:
-        """Return the arguments, as a trigger carries them."""
+    def serialize(self) -> dict[str, Any]:
+        """Return the arguments by which a trigger knows it."""
         return {name: list(states) for name, states in asdict(self).items()}
 
 

@@ -153,6 +153,9 @@ class Pollable(Protocol):
     def whole(self) -> str:
         """What to call for its whole result."""
 
+    def serialize(self) -> dict[str, Any]:
+        """Return the arguments by which a trigger knows it."""
+
     def key(self, task_id: str) -> str:
         """Return what one of them is known by to a poller: waits with the same key share its polls."""
 
@@ -204,6 +207,7 @@ class _StreamTasks:
     noun = "Stream task"
     endpoint = "GetTask"
     whole = "hook.get_task(stream_task_id).result"
+    serialize = staticmethod(dict[str, Any])
     key = staticmethod(str)
     request = staticmethod(get_task)
     read = staticmethod(read_task)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import XComArg
 
-from airflow_provider_streamtasks.arguments import (
-    in_fixed_order,
-    is_rendered,
-    parse_states,
-    parse_stream_task_ids,
-)
+from airflow_provider_streamtasks.arguments import parse_states
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.waiting import ImportWaiter
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 
 class StreamImportSensor(StreamTaskSensor, ImportWaiter):
@@ -25,8 +17,7 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
     Wait until imports are finished: completed is success, failed is failure.
 
     An import of the first generation may wait for a person at Stream to confirm it; the log says so. The
-    other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`, but
-    this one always begins on a worker.
+    other arguments are those of :class:`~airflow_provider_streamtasks.sensors.task.StreamTaskSensor`.
 
     :param import_id: the import, or a list of them; usually the output of the Airflow task that started it
         (templated)
@@ -36,6 +27,8 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
     """
 
     template_fields: Sequence[str] = ("import_id", "stream_conn_id")
+    ids_argument = "import_id"
+    import_id: Any
 
     def __init__(
         self,
@@ -45,23 +38,6 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         failed_states: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
-        # What is waited for is known as import_id here.
-        super().__init__(stream_task_id=[], start_from_trigger=False, **kwargs)
-        if is_rendered(import_id):
-            parse_stream_task_ids(import_id, "import_id")
-        self.import_id = in_fixed_order(import_id)
+        super().__init__(stream_task_id=import_id, **kwargs)
         self.completed_states = parse_states("completed_states", completed_states)
         self.failed_states = parse_states("failed_states", failed_states)
-
-    def why_starts_on_worker(self) -> str:
-        """Return why the Airflow task does not begin in the triggerer."""
-        return "a wait for imports does not begin in the triggerer"
-
-    @property
-    def is_single(self) -> bool:
-        """Whether one import is waited for, and not a list of them."""
-        return isinstance(self.import_id, str)
-
-    def awaited_task_ids(self, context: Context) -> list[str]:
-        """Return the imports, whose ids are rendered by now."""
-        return parse_stream_task_ids(self.import_id, "import_id")

@@ -91,6 +91,9 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     ui_color = "#d6e6ff"
     start_from_trigger = OnlyIf("_starts_in_triggerer", otherwise=False)
     start_trigger_args = OnlyIf("_start_trigger_args", otherwise=None)
+    ids_argument = "stream_task_id"
+    """The argument that names what is waited for."""
+    stream_task_id: Any
     _rendered = False
     _on_worker: str | None = None
 
@@ -116,8 +119,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             **kwargs,
         )
         if is_rendered(stream_task_id):
-            parse_stream_task_ids(stream_task_id)
-        self.stream_task_id = in_fixed_order(stream_task_id)
+            parse_stream_task_ids(stream_task_id, self.ids_argument)
+        setattr(self, self.ids_argument, in_fixed_order(stream_task_id))
         self.deferrable = given("deferrable", deferrable, Flag(), mode is None)
         self._wait: Wait | None = None
         if start_from_trigger and (reason := impossible_to_start(self)):
@@ -130,7 +133,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def awaited_task_ids(self, context: Context) -> list[str]:
         """Return the Stream tasks, whose ids are rendered by now."""
-        return parse_stream_task_ids(self.stream_task_id)
+        return parse_stream_task_ids(self.source, self.ids_argument)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the templates, on a worker; why there is one is decided by what they were."""
@@ -201,9 +204,14 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             raise
 
     @property
+    def source(self) -> Any:
+        """Where the ids of what is waited for come from: they themselves, or another Airflow task."""
+        return getattr(self, self.ids_argument)
+
+    @property
     def is_single(self) -> bool:
         """Whether one Stream task is waited for, and not a list of them."""
-        return isinstance(self.stream_task_id, str)
+        return isinstance(self.source, str)
 
     def _starts_in_triggerer(self) -> bool:
         # Once a worker has begun there is nothing to decide, and templates are no longer what they were.
@@ -230,7 +238,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     def _start_trigger_args(self) -> StartTriggerArgs | None:
         if not self._starts_in_triggerer():
             return None
-        source = self.stream_task_id
+        source = self.source
         if _compat.is_task_output(source):
             xcom = {"task_id": source.operator.task_id, "key": source.key}
             trigger = self.make_trigger(StreamSensorTrigger, [], None, xcom=xcom)

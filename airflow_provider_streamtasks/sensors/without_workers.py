@@ -77,11 +77,11 @@ def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
         return "stream_conn_id is a template"
     if _is_mapped(sensor):
         return "it is in a mapped task group"
-    source = sensor.stream_task_id
+    source, name = sensor.source, sensor.ids_argument
     if _compat.is_task_output(source):
         mapped = _is_mapped(source.operator)
-        return f"stream_task_id comes from the mapped task {source.operator.task_id!r}" if mapped else None
-    return None if is_rendered(source) else "stream_task_id is a template"
+        return f"{name} comes from the mapped task {source.operator.task_id!r}" if mapped else None
+    return None if is_rendered(source) else f"{name} is a template"
 
 
 def _is_mapped(operator: Operator) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.data_import import Import, cancel_import
+from airflow_provider_streamtasks.protocol.data_import import cancel_import
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, finish
 
@@ -18,31 +18,21 @@ class StreamImportTrigger(StreamTaskTrigger):
     """
     Wait until imports are finished, and fire one event.
 
-    :param completed_states: states of the second generation that mean success; empty for the first generation
-    :param failed_states: states of the second generation that mean failure
     :param cancel_on_kill: cancel the imports if the deferred Airflow task is killed, which only the second
         generation can
     :param kwargs: as those of :class:`~airflow_provider_streamtasks.triggers.task.StreamTaskTrigger`
     """
 
-    pollable: Import
-
     def __init__(
-        self,
-        *,
-        completed_states: Sequence[int] = (),
-        failed_states: Sequence[int] = (),
-        cancel_on_kill: bool = False,
-        **kwargs: Any,
+        self, *, completed_states: Sequence[int] = (), cancel_on_kill: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.pollable = Import(tuple(completed_states), tuple(failed_states))
+        super().__init__(completed_states=completed_states, **kwargs)
         self.cancel_on_kill = cancel_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: ids and numbers, never a secret."""
         path, arguments = super().serialize()
-        return path, {**arguments, **self.pollable.serialize(), "cancel_on_kill": self.cancel_on_kill}
+        return path, {**arguments, "cancel_on_kill": self.cancel_on_kill}
 
     async def on_kill(self) -> None:
         """Cancel the imports, if a person killed the Airflow task and not the triggerer its trigger."""

@@ -12,7 +12,12 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.arguments import parse_stream_task_ids
-from airflow_provider_streamtasks.protocol.delivery import FAILED_ITEMS, RETURN_VALUE, Delivery
+from airflow_provider_streamtasks.protocol.delivery import (
+    FAILED_ITEMS,
+    RETURN_VALUE,
+    VALIDATION_REPORT,
+    Delivery,
+)
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
 
 ON_WORKER = "on_worker"
@@ -67,7 +72,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
         super()._push(delivery)
         if self.began_here and self.task_instance.try_number > 1:  # type: ignore[union-attr]
             # A worker would have begun by clearing what an earlier try left.
-            for key in {RETURN_VALUE, FAILED_ITEMS} - delivery.xcoms.keys():
+            for key in {RETURN_VALUE, FAILED_ITEMS, VALIDATION_REPORT} - delivery.xcoms.keys():
                 _compat.delete_xcom(key, **self._place())
 
     async def _pull_task_ids(self, xcom: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import Delivery, XComPolicy, decide
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
@@ -79,13 +80,13 @@ class StreamTaskTrigger(BaseTrigger):
     :param max_poll_interval: seconds between two polls at most
     :param keep_on_errors: whether no error ends the wait
     :param record_progress: whether an XCom records how far a wait of more than a minute has come
+    :param completed_states: for imports, :class:`~airflow_provider_streamtasks.protocol.data_import.Import`
+        says what; ``None`` for Stream tasks
+    :param failed_states: likewise
     :param end: whether to end the Airflow task (Airflow 3.3 and later)
     :param policy: what becomes an XCom then, as
         :class:`~airflow_provider_streamtasks.protocol.delivery.XComPolicy` has it
     """
-
-    pollable: Pollable = STREAM_TASKS
-    """What is waited for."""
 
     def __init__(
         self,
@@ -98,6 +99,8 @@ class StreamTaskTrigger(BaseTrigger):
         keep_on_errors: bool = False,
         record_progress: bool = True,
         *,
+        completed_states: Sequence[int] | None = None,
+        failed_states: Sequence[int] = (),
         end: bool = False,
         **policy: Any,
     ) -> None:
@@ -107,6 +110,9 @@ class StreamTaskTrigger(BaseTrigger):
         self.started_at = started_at
         self.terms = _shared_terms(timeout, poll_interval, max_poll_interval, keep_on_errors)
         self.record_progress = record_progress
+        self.pollable: Pollable = STREAM_TASKS
+        if completed_states is not None:
+            self.pollable = Import(tuple(completed_states), tuple(failed_states))
         self.end = end
         self.policy = _shared_policy(**policy)
 
@@ -118,6 +124,7 @@ class StreamTaskTrigger(BaseTrigger):
             "started_at": self.started_at,
             **asdict(self.terms),
             "record_progress": self.record_progress,
+            **self.pollable.serialize(),
             **({"end": True, **asdict(self.policy)} if self.end else {}),
         }
 

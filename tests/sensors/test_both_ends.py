@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
+from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
+from airflow_provider_streamtasks.sandbox import SandboxControl
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
 from tests.airflow_tasks import Run, TaskInstance, revived
@@ -81,12 +84,29 @@ def test_a_failure_is_left_to_the_worker(ids: list[str], triggerer: Triggerer, l
 
 @pytest.mark.parametrize("ids", ["one"], indirect=True)
 def test_xcoms_of_an_earlier_try_go_where_this_one_has_none(ids: list[str], triggerer: Triggerer) -> None:
-    triggerer.xcoms.update(return_value="old", failed_items={"old": "gone"}, other="stays")
+    old = {"old": "gone"}
+    triggerer.xcoms.update(return_value="old", failed_items=old, validation_report=old, other="stays")
     trigger = revived(sensor(ids, push_result=False).make_trigger(StreamSensorTrigger, ids, None))
     ti = TaskInstance()
     ti.try_number = 2
     assert isinstance(triggerer.fire(trigger, ti), TaskSuccessEvent)
     assert triggerer.xcoms == {"other": "stays"}
+
+
+def test_a_wait_for_imports_begins_and_ends_there_too(
+    connection: None, control: SandboxControl, triggerer: Triggerer
+) -> None:
+    control.fate(pending=0, running=0.3, result=OK)
+    states = {"completed_states": [2], "failed_states": [3, 4]}  # as the sandbox numbers them
+    settings = {"path": "s3://bucket/import.json"}
+    import_id = Run().execute(
+        lambda: StreamImportV2Operator(task_id="start", product="chat", settings=settings)
+    )
+    waiting = StreamImportSensor(task_id="wait", import_id=import_id, poke_interval=0.05, **states)
+    trigger = revived(waiting.make_trigger(StreamSensorTrigger, [import_id], None))
+    assert isinstance(triggerer.fire(trigger, TaskInstance()), TaskSuccessEvent)
+    assert triggerer.xcoms == {"return_value": OK}
+    assert control.journal("GetImportV2Task")
 
 
 @pytest.mark.parametrize("ids", ["one"], indirect=True)

@@ -13,6 +13,9 @@ from airflow.sdk import DAG, Asset, Context, TaskGroup, task, task_group
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
+from airflow_provider_streamtasks.protocol.data_import import Import
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
 from tests.airflow_names import DagSerialization
@@ -70,6 +73,36 @@ def test_an_output_is_pulled_by_the_trigger() -> None:
     task = serialized(dag)
     assert task.upstream_task_ids == {"delete"}
     assert trigger_of(task).xcom == {"task_id": "delete", "key": "task_ids"}
+
+
+IMPORTS = [
+    pytest.param({}, Import(), id="first-generation"),
+    pytest.param(
+        {"completed_states": [2], "failed_states": [3, 4]}, Import((2,), (3, 4)), id="second-generation"
+    ),
+]
+
+
+@pytest.mark.parametrize(("states", "pollable"), IMPORTS)
+def test_an_import_is_waited_for_in_the_same_way(states: dict[str, Any], pollable: Import) -> None:
+    with DAG("d", schedule=None) as dag:
+        start = StreamImportOperator(task_id="start", file="/data/users.json", mode="insert")
+        StreamImportSensor(task_id="one", import_id="abc", **states)
+        StreamImportSensor(task_id="several", import_id=["a", "b"], **states)
+        StreamImportSensor(task_id="output", import_id=start.output, **states)
+    one, several, output = (trigger_of(serialized(dag, name)) for name in ("one", "several", "output"))
+    assert (one.stream_task_ids, one.policy.single, one.end) == (("abc",), True, True)
+    assert (several.stream_task_ids, several.policy.single) == (("a", "b"), False)
+    assert output.xcom == {"task_id": "start", "key": "return_value"}
+    for trigger in (one, several, output):
+        assert trigger.began_here
+        assert trigger.pollable == pollable
+        assert StreamSensorTrigger(**trigger.serialize()[1]).serialize() == trigger.serialize()
+
+
+def test_the_argument_that_needs_a_worker_is_named() -> None:
+    with pytest.raises(ValueError, match="but import_id is a template"):
+        StreamImportSensor(task_id="wait", import_id="{{ params.id }}", start_from_trigger=True)
 
 
 def test_the_trigger_survives_its_own_serialization() -> None:
