@@ -105,6 +105,11 @@ class TestOneWorker:
         assert state(real, runs, "wo_import") == "success"
         assert real.airflow.worker_starts("wo_import", runs["wo_import"], "now") == 1
 
+    def test_the_sensor_of_an_import_needs_no_worker(self, real: RealStream, runs: dict[str, str]) -> None:
+        assert state(real, runs, "wo_import", "sensor") == "success"
+        assert real.airflow.worker_starts("wo_import", runs["wo_import"], "sensor") == 0
+        assert "to finish the import" in real.airflow.logs("wo_import", runs["wo_import"], "sensor")
+
 
 class TestTwoWorkers:
     def test_a_success_callback_is_called(self, real: RealStream, runs: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, task, task_group
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 
 WAITS: dict[str, Any] = {
     "hard_delete": True,
@@ -68,12 +69,13 @@ with DAG("wo_callbacks", schedule=None):
     delete("now", "messaging:called", on_success_callback=say_success)
 
 with DAG("wo_import", schedule=None):
-    StreamImportOperator(
+    started = StreamImportOperator(
         task_id="now",
         file=Path(__file__),
         mode="upsert",
         **{name: value for name, value in WAITS.items() if name != "hard_delete"},
     )
+    StreamImportSensor(task_id="sensor", import_id=started.output)
 
 with DAG("wo_failed", schedule=None):
     delete("now", "messaging:unlucky-9", on_failure_callback=say_failure, retries=0)
