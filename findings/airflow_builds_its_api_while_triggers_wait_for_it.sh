@@ -4,7 +4,7 @@
 #            the only thread of the supervisor. Until it is there, the supervisor reads neither what triggers log nor
 #            what they fire. What they log goes through a socket, and once it is full, writing blocks them.
 # Seen:      after the start there is no API; a call takes more than half a second to build it. A socket like that for
-#            the log takes some 200 lines of 500 bytes and less, and then blocks.
+#            the log takes some 170 lines of up to 500 bytes, and then blocks.
 # For us:    the first wait has it built before it is needed, and lines are written in threads.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -3,6 +3,7 @@
 Each way has a triggerer of its own, without any warm-up, and a connection in an environment variable:
 
 - ``no_op``: Airflow tasks whose trigger does nothing but end them, 20 a DAG
+- ``no_op_xcom``: the same, but each trigger pushes an XCom before, as sensors do
 - ``many_dags``: as many sensors, 20 a DAG
 - ``one_dag``: the same number in a single DAG
 
@@ -35,9 +36,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WAYS = {
     "no_op": "a trigger that does nothing",
+    "no_op_xcom": "a trigger that pushes an XCom",
     "many_dags": "sensors, 20 a DAG",
     "one_dag": "sensors, one DAG",
 }
+NO_OPS = ("no_op", "no_op_xcom")
 ROWS = {
     "mean_seconds_to_end": ("from completion to the end of an Airflow task, mean", "{:.1f} s"),
     "last_seconds_to_end": ("the same, the last one", "{:.1f} s"),
@@ -140,12 +143,12 @@ def one_round(ways: list[str], sensors: int, build: Path | None, rest: float) ->
             sandbox.control.budget(limit=None)
             plans: dict[str, dict[str, list[str]]] = {}
             for way in ways:
-                ids = [""] * sensors if way == "no_op" else started(sandbox.connection, sensors)
+                ids = [""] * sensors if way in NO_OPS else started(sandbox.connection, sensors)
                 size = sensors if way == "one_dag" else OF_A_DAG
                 plans[way] = in_dags(way, ids, size)
-            no_op = {dag_id: len(ids) for dag_id, ids in plans.get("no_op", {}).items()}
+            no_op = {dag: len(ids) for way in NO_OPS for dag, ids in plans.get(way, {}).items()}
             with_sensors = {
-                dag_id: ids for way in ways if way != "no_op" for dag_id, ids in plans[way].items()
+                dag_id: ids for way in ways if way not in NO_OPS for dag_id, ids in plans[way].items()
             }
             plan = {"file": str(file), "no_op": no_op, "sensors": with_sensors}
             (folder / "plan.json").write_text(json.dumps(plan))

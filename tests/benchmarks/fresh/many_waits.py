@@ -17,15 +17,22 @@ PLAN = json.loads(Path(os.environ["BENCHMARK_PLAN"]).read_text())
 
 
 class NoOp(BaseOperator):
-    """Begin and end in the triggerer."""
+    """
+    Begin and end in the triggerer.
+
+    :param push: whether the trigger pushes an XCom
+    """
 
     start_from_trigger = True
-    start_trigger_args = StartTriggerArgs(
-        trigger_cls="no_op_trigger.NoOpTrigger",
-        next_method="execute",
-        trigger_kwargs={"path": PLAN["file"]},
-        timeout=timedelta(hours=1),
-    )
+
+    def __init__(self, *, push: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="no_op_trigger.NoOpTrigger",
+            next_method="execute",
+            trigger_kwargs={"path": PLAN["file"], "push": push},
+            timeout=timedelta(hours=1),
+        )
 
     def execute(self, context: Any) -> None:
         """Never run."""
@@ -41,4 +48,4 @@ for dag_id, stream_task_ids in PLAN["sensors"].items():
 for dag_id, count in PLAN["no_op"].items():
     with DAG(dag_id, schedule=None):
         for number in range(count):
-            NoOp(task_id=f"wait_{number}")
+            NoOp(task_id=f"wait_{number}", push="xcom" in dag_id)

@@ -15,18 +15,28 @@ class NoOpTrigger(BaseTrigger):
     End the Airflow task in success when a file is there.
 
     :param path: the file
+    :param push: whether it pushes an XCom before
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, push: bool = False) -> None:
         super().__init__()
         self.path = path
+        self.push = push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the argument."""
-        return "no_op_trigger.NoOpTrigger", {"path": self.path}
+        """Return the class path and the arguments."""
+        return "no_op_trigger.NoOpTrigger", {"path": self.path, "push": self.push}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the file."""
         while not Path(self.path).exists():  # noqa: ASYNC110, ASYNC240 - a benchmark on a local disk
             await asyncio.sleep(0.5)
+        if self.push:
+            await asyncio.to_thread(self._push)
         yield TaskSuccessEvent()
+
+    def _push(self) -> None:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        ti: Any = self.task_instance
+        XCom.set("return_value", {"a": "ok"}, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id)
