@@ -23,7 +23,7 @@ from tests.servers import self_signed
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "generated" / "benchmarks.json"
 REFERENCE = "shared_session"
-SECTIONS = ["cold", "few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget"]
+SECTIONS = ["cold", "few", "cpu", "tls", "sdk", "many", "mixture", "hours", "budget", "recording"]
 COLD_ROUNDS = 5
 FLOORS = ["by_hand", "httptools_protocol", "raw_protocol"]
 WITH_SDK = ["shared_poller", REFERENCE, "official_sdk"]
@@ -196,6 +196,8 @@ def main() -> None:
             results[name] = hours()
         elif name == "budget":
             results[name] = budget()
+        elif name == "recording":
+            results[name] = interleaved(["unrecorded", "recorded"], options.rounds, 1000, "short", 1.0)
         elif name == "few":
             results[name] = interleaved([*WITH_SDK, "by_hand"], options.rounds, 100, "short", 1.0)
         elif name == "sdk":

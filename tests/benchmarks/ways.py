@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 Way = Callable[[str], Awaitable[None]]
@@ -32,6 +33,41 @@ async def shared_poller(url: str, max_poll_interval: float = 30.0):  # type: ign
 async def every_second(url: str):  # type: ignore[no-untyped-def]
     """Ours, but made to look every second, so that it sends as many polls as the others."""
     async with shared_poller(url, max_poll_interval=1.0) as wait:
+        yield wait
+
+
+@asynccontextmanager
+async def unrecorded(url: str, record: bool = False):  # type: ignore[no-untyped-def]
+    """Ours, of waits that are old enough for records of how far they have come, but make none."""
+    from unittest.mock import patch
+
+    from airflow.sdk.execution_time import task_runner
+
+    from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
+
+    async def wait(task_id: str) -> None:
+        long_ago = time.time() - 3600
+        trigger = StreamTaskTrigger("bench", [task_id], long_ago, FOREVER, 1.0, 1.0, record_progress=record)
+        trigger.trigger_id, trigger.task_instance = (
+            1,
+            SimpleNamespace(  # type: ignore[assignment]
+                dag_id="dag", task_id=task_id, run_id="run", map_index=-1
+            ),
+        )
+        with patch.object(trigger, "_until_worker_is_gone", lambda: 0.0):
+            async for event in trigger.run():
+                assert event.payload["outcome"] == "completed", event.payload
+
+    # The thread waits about as long as Airflow's supervisor takes to write to its database.
+    supervisor = SimpleNamespace(send=lambda message: time.sleep(0.02))
+    with patch.object(task_runner, "SUPERVISOR_COMMS", supervisor, create=True):
+        yield wait
+
+
+@asynccontextmanager
+async def recorded(url: str):  # type: ignore[no-untyped-def]
+    """The same, with records."""
+    async with unrecorded(url, record=True) as wait:
         yield wait
 
 
@@ -205,6 +241,8 @@ WAYS = {
     for way in (
         shared_poller,
         every_second,
+        unrecorded,
+        recorded,
         shared_session,
         official_sdk,
         by_hand,
