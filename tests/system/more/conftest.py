@@ -7,12 +7,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from local_stack.airflow import LocalAirflow
 from local_stack.sandbox import LocalSandbox, local_sandbox
+
+HAS_OPENLINEAGE = find_spec("airflow.providers.openlineage") is not None
+collect_ignore = [] if HAS_OPENLINEAGE else ["test_openlineage.py"]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
