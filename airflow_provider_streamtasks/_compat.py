@@ -121,7 +121,7 @@ WITHHELD = (
 
 
 def keeps_deadlines() -> bool:
-    """Tell whether a request over ``requests`` can be limited as a whole."""
+    """Return whether a request over ``requests`` can be limited as a whole."""
     return all(name.is_there for name in (NEW_CONNECTION, RESPONSE_CLASS))
 
 
@@ -132,27 +132,27 @@ def gone_from_operators() -> str | None:
 
 
 def is_made(operator: Any) -> bool:
-    """Tell whether the ``__init__`` of an operator has run to its end; False where that cannot be told."""
+    """Return whether the ``__init__`` of an operator has run to its end; False where that cannot be told."""
     return bool(getattr(operator, "_BaseOperator__instantiated", False))
 
 
 def has_hook(operator: Any, hook: Private) -> bool:
-    """Tell whether an operator was given :data:`PRE_EXECUTE` or :data:`POST_EXECUTE`."""
+    """Return whether an operator was given :data:`PRE_EXECUTE` or :data:`POST_EXECUTE`."""
     return getattr(operator, hook.place.rpartition(".")[2], None) is not None
 
 
 def returns_dag_result(operator: Any) -> bool:
-    """Tell whether the XCom of an operator is the result of its DAG, which may be named since 3.3."""
+    """Return whether the XCom of an operator is the result of its DAG, which may be named since 3.3."""
     return bool(getattr(operator, "returns_dag_result", False))
 
 
 def is_task_output(value: Any) -> TypeGuard[PlainXComArg]:
-    """Tell whether a value is one whole XCom of another Airflow task."""
+    """Return whether a value is one whole XCom of another Airflow task."""
     return TASK_OUTPUT.is_there and isinstance(value, TASK_OUTPUT.value)
 
 
 def is_resolvable(value: Any) -> bool:
-    """Tell whether Airflow puts another value in the place of this one when the Airflow task runs."""
+    """Return whether Airflow puts another value in the place of this one when the Airflow task runs."""
     return isinstance(value, RESOLVABLE.value) if RESOLVABLE.is_there else hasattr(value, "resolve")
 
 
@@ -206,7 +206,7 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
 
 
 def clears_state_on_success() -> bool:
-    """Tell whether Airflow forgets the state of an Airflow task that succeeds on a worker (3.3 and later)."""
+    """Return whether Airflow forgets the state of an Airflow task that succeeds on a worker (from 3.3 on)."""
     return bool(conf.getboolean("state_store", "clear_on_success", fallback=False))
 
 
@@ -255,7 +255,7 @@ def drop_dag(ti: Any) -> bool:
 
 
 async def may_be_deferred(ti: Any) -> bool:
-    """Tell whether an Airflow task is deferred by Airflow's books; True where that cannot be told."""
+    """Return whether an Airflow task is deferred by Airflow's books; True where that cannot be told."""
     if not TASK_STATES.is_there:
         return True
     from asgiref.sync import sync_to_async
@@ -331,7 +331,7 @@ def listeners() -> list[str]:
 
 def loses_queues() -> bool:
     """
-    Tell whether a trigger that the scheduler starts loses the queue of its Airflow task.
+    Return whether a trigger that the scheduler starts loses the queue of its Airflow task.
 
     It does wherever triggerers have queues (3.3.2, 3.4.0b2): those that serve one pass it by.
     """
@@ -339,7 +339,7 @@ def loses_queues() -> bool:
 
 
 def triggers_have_no_team() -> bool:
-    """Tell whether triggers find only connections that belong to no team: with several teams (3.3.2)."""
+    """Return whether triggers find only connections that belong to no team: with several teams (3.3.2)."""
     return bool(conf.getboolean("core", "multi_team", fallback=False))
 
 

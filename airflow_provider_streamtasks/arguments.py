@@ -39,7 +39,7 @@ def in_fixed_order(value: Any) -> Any:
 
 
 def is_rendered(value: Any) -> bool:
-    """Tell whether a templated argument has its value already, or gets it when the Airflow task runs."""
+    """Return whether a templated argument has its value already, or gets it when the Airflow task runs."""
     if isinstance(value, Mapping):
         return all(map(is_rendered, value.values()))
     if isinstance(value, list | tuple | set | frozenset):

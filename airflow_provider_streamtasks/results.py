@@ -26,7 +26,7 @@ def hand_on(context: Context, delivery: Delivery) -> Any:
     """
     for secret in delivery.secrets:
         mask_secret(secret)
-    for line in delivery.notes:
+    for line in delivery.log_lines:
         log.info(line)
     for line in delivery.warnings:
         log.warning(line)

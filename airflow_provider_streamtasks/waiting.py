@@ -151,7 +151,7 @@ class StreamTaskWaiter(BaseOperator):
 
     def may_defer(self, context: Context, otherwise: str) -> bool:
         """
-        Tell whether the Airflow task that runs is this operator, so that it may leave its worker.
+        Return whether the Airflow task that runs is this operator, so that it may leave its worker.
 
         :param otherwise: what is done instead, for the log
         """
@@ -162,7 +162,7 @@ class StreamTaskWaiter(BaseOperator):
 
     def state_key(self, what: str) -> str:
         """
-        Return the key of a note in the task state store.
+        Return the key of a record in the task state store.
 
         The store belongs to the Airflow task that runs, in which there may be several operators.
         """

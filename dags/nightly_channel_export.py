@@ -6,7 +6,7 @@ is a folder on the worker's disk. Each night has a folder of its own in it, and 
 what is there. A day on which nobody wrote is skipped. The asset event says where the files are, so that a DAG
 that is scheduled by the asset can read them.
 
-Change what is exported in ``find_channels``, and who is told of a failure at the top.
+Change what is exported in ``find_channels``, and who is alerted at the top.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.operators import chat, feeds, moderation, users, video
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
-from airflow_provider_streamtasks.protocol.results import CHANNELS_NOT_TOLD, NO_REASON, NOT_TOLD
+from airflow_provider_streamtasks.protocol.results import NO_CHANNELS, NO_OUTCOME, NO_REASON
 
 SIGNATURE = "Signature=abcdef"
 URL = f"https://storage.example/exports/x.json?{SIGNATURE}"
@@ -74,8 +74,8 @@ ITEM_SHAPES: dict[str, tuple[Any, str | None]] = {
     "error without a reason": ({"status": "error"}, "error"),
     "error of another type": ({"status": "error", "error": {"description": "gone"}}, "gone"),
     "other status": ({"status": "not_found"}, "not_found"),
-    "status null": ({"status": None}, NOT_TOLD),
-    "status empty": ({"status": ""}, NOT_TOLD),
+    "status null": ({"status": None}, NO_OUTCOME),
+    "status empty": ({"status": ""}, NO_OUTCOME),
     "status of another type": ({"status": 5}, "5"),
     "status missing": ({"error": "gone"}, "gone"),
     "plain ok": ("ok", None),
@@ -84,10 +84,10 @@ ITEM_SHAPES: dict[str, tuple[Any, str | None]] = {
 """How the entry of an item may look, and why the item failed."""
 
 LOST: dict[str, tuple[Any, str]] = {
-    "null": (None, NOT_TOLD),
-    "empty": ({}, NOT_TOLD),
-    "empty text": ("", NOT_TOLD),
-    "empty list": ([], NOT_TOLD),
+    "null": (None, NO_OUTCOME),
+    "empty": ({}, NO_OUTCOME),
+    "empty text": ("", NO_OUTCOME),
+    "empty list": ([], NO_OUTCOME),
     "number": (5, "5"),
     "plain other word": ("not_found", "not_found"),
 }
@@ -211,15 +211,15 @@ def _batch_update() -> Iterator[Shape]:
         "without reason": ([{"cids": ["a:1"]}], {"a:1": NO_REASON}),
         "reason null": ([{"reason": None, "cids": ["a:1"]}], {"a:1": NO_REASON}),
         "reason of another type": ([{"reason": 5, "cids": ["a:1"]}], {"a:1": "5"}),
-        "without cids": ([{"reason": "frozen"}], {"frozen": CHANNELS_NOT_TOLD}),
-        "cids null": ([{"reason": "frozen", "cids": None}], {"frozen": CHANNELS_NOT_TOLD}),
-        "cids empty": ([{"reason": "frozen", "cids": []}], {"frozen": CHANNELS_NOT_TOLD}),
+        "without cids": ([{"reason": "frozen"}], {"frozen": NO_CHANNELS}),
+        "cids null": ([{"reason": "frozen", "cids": None}], {"frozen": NO_CHANNELS}),
+        "cids empty": ([{"reason": "frozen", "cids": []}], {"frozen": NO_CHANNELS}),
         "cids a text": ([{"reason": "frozen", "cids": "a:1"}], {"a:1": "frozen"}),
-        "empty group": ([{}], {CHANNELS_NOT_TOLD: NO_REASON}),
-        "group null": ([None], {CHANNELS_NOT_TOLD: NO_REASON}),
+        "empty group": ([{}], {NO_CHANNELS: NO_REASON}),
+        "group null": ([None], {NO_CHANNELS: NO_REASON}),
         "group a text": (["a:1"], {"a:1": NO_REASON}),
         "no list": ({"reason": "frozen", "cids": ["a:1"]}, {"a:1": "frozen"}),
-        "text": ("all", {"all": CHANNELS_NOT_TOLD}),
+        "text": ("all", {"all": NO_CHANNELS}),
         "null": (None, {}),
     }
     for name, (value, items) in groups.items():

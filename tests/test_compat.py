@@ -153,7 +153,7 @@ async def test_an_import_is_not_cancelled_where_nobody_can_tell_whether_it_is_st
 
 
 @pytest.mark.parametrize(("trigger_id", "told"), [(7, True), (None, False)])
-def test_the_log_says_when_airflow_does_not_tell_the_end_of_a_wait(
+def test_the_log_says_when_airflow_does_not_report_the_end_of_a_wait(
     trigger_id: int | None, told: bool, logs: Logs
 ) -> None:
     trigger = StreamTaskTrigger("stream_default", [STREAM_TASK], 0.0, 60.0, 1.0, 30.0)

@@ -54,7 +54,7 @@ def test_it_is_plain_json() -> None:
     assert json.loads(json.dumps(INFO)) == INFO
 
 
-def test_it_tells_the_version() -> None:
+def test_it_holds_the_version() -> None:
     assert INFO["versions"] == [__version__]
 
 

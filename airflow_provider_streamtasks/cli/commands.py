@@ -43,8 +43,8 @@ def _command(command: _Command) -> _Command:
 
 def _sentence(error: Exception) -> str:
     hint = getattr(error, "hint", "")
-    told = str(error)
-    return f"{told} {hint}" if hint and hint not in told else told
+    message = str(error)
+    return f"{message} {hint}" if hint and hint not in message else message
 
 
 @_command
@@ -55,7 +55,7 @@ def get_task(args: Any) -> None:
 
 @_command
 def wait_for_tasks(args: Any) -> None:
-    """Wait for Stream tasks, and tell by the exit status how they ended."""
+    """Wait for Stream tasks, and end with an exit status that says how they ended."""
     timeout = given("--timeout", args.timeout, Seconds(), configuration.timeout())
     hook = StreamHook(args.conn_id)
     terms = WaitTerms(timeout, configuration.poll_interval(), configuration.max_poll_interval())
@@ -78,10 +78,10 @@ def wait_for_tasks(args: Any) -> None:
 @_command
 def test_connection(args: Any) -> None:
     """Ask Stream whether key and secret are right."""
-    well, told = StreamHook(args.conn_id).test_connection()
-    if not well:
-        raise SystemExit(told)
-    print(told)
+    is_good, message = StreamHook(args.conn_id).test_connection()
+    if not is_good:
+        raise SystemExit(message)
+    print(message)
 
 
 @_command
@@ -147,8 +147,8 @@ def _print(rows: Iterable[dict[str, Any]], args: Any) -> None:
     AirflowConsole().print_as(list(rows), output=args.output)
 
 
-def _stop(told: str, status: int) -> NoReturn:
+def _stop(message: str, status: int) -> NoReturn:
     import sys
 
-    print(told, file=sys.stderr)
+    print(message, file=sys.stderr)
     raise SystemExit(status)

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 from airflow_provider_streamtasks.protocol.credentials import DEFAULT_BASE_URL, Credentials
+from airflow_provider_streamtasks.provider_info import connection_type
 
-DEFAULT_REQUEST_TIMEOUT = 30.0
-DEFAULT_RATE_LIMIT_SHARE = 0.8
+_EXTRAS = {name: described["schema"] for name, described in connection_type()["conn-fields"].items()}
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection at the most."""
@@ -48,8 +48,8 @@ class StreamConnection:
     """
 
     credentials: Credentials
-    request_timeout: float = DEFAULT_REQUEST_TIMEOUT
-    rate_limit_share: float = DEFAULT_RATE_LIMIT_SHARE
+    request_timeout: float = float(_EXTRAS["request_timeout"]["default"])
+    rate_limit_share: float = float(_EXTRAS["rate_limit_share"]["default"])
     remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -87,8 +87,8 @@ def read_connection(connection: AirflowConnection) -> StreamConnection:
                 api_secret=connection.password or "",
                 base_url=_base_url(connection.host or DEFAULT_BASE_URL, connection.port),
             ),
-            request_timeout=_number(extra, "request_timeout", DEFAULT_REQUEST_TIMEOUT, at_most=3600),
-            rate_limit_share=_number(extra, "rate_limit_share", DEFAULT_RATE_LIMIT_SHARE, at_most=1),
+            request_timeout=_number(extra, "request_timeout"),
+            rate_limit_share=_number(extra, "rate_limit_share"),
             remarks=tuple(f"Connection {connection.conn_id!r}: {each}" for each in _unknown(extra)),
         )
     except StreamConfigurationError as error:
@@ -146,9 +146,6 @@ def _no_json(text: str) -> str:
     return ""
 
 
-_EXTRAS = ("request_timeout", "rate_limit_share")
-
-
 def _unknown(extra: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(extra.keys() - _EXTRAS):
         meant = get_close_matches(name, _EXTRAS, 1)
@@ -165,11 +162,11 @@ def _base_url(host: str, port: int | None) -> str:
     return f"{scheme}{found}{authority}:{port}{slash}{path}"
 
 
-def _number(extra: Mapping[str, Any], name: str, default: float, *, at_most: float) -> float:
-    value = extra.get(name)
+def _number(extra: Mapping[str, Any], name: str) -> float:
+    value, at_most = extra.get(name), _EXTRAS[name]["maximum"]
     if value is None or value == "":
         # Airflow's form saves every field of the extra, those left empty as null.
-        return default
+        return float(_EXTRAS[name]["default"])
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -152,11 +152,11 @@ class StreamHook(StreamClient):
             errors.read_body(request.operation, response, time.time())
         except StreamException as error:
             return False, " ".join([f"{str(error).rstrip('.')}.", *remarks] if remarks else [str(error)])
-        told = ["Stream accepted the key and the secret."]
+        sentences = ["Stream accepted the key and the secret."]
         skew = time.time() - server_time(response.headers, time.time())
         if abs(skew) > MAX_CLOCK_SKEW:
-            told.append(f"This machine's clock is {skew:+.0f} s off.")
-        return True, " ".join([*told, *remarks])
+            sentences.append(f"This machine's clock is {skew:+.0f} s off.")
+        return True, " ".join([*sentences, *remarks])
 
     # -- listing ---------------------------------------------------------------------------------------
 
@@ -309,14 +309,14 @@ class StreamHook(StreamClient):
             time.sleep(wait.pause(time.time()))
 
     def poll_due(self, wait: Wait) -> None:
-        """Poll once whatever is due in a wait, and tell the wait what came."""
+        """Poll everything that is due in a wait once, and hand it the answers."""
         for task_id in wait.due(time.time()):
             try:
                 answer: Answer = self._poll(task_id, wait.pollable)
             except StreamException as error:
                 answer = error
-            if note := wait.observe(task_id, answer, time.time()):
-                self.log.warning(note)
+            if line := wait.observe(task_id, answer, time.time()):
+                self.log.warning(line)
             if wait.over:
                 spans.record(wait, self.stream_conn_id)
                 break

@@ -67,8 +67,8 @@ def alert_text(context: Context) -> str:
         f"Since: {_since(context, error)}",
         f"What to do: {_what_to_do(context, why, error)}",
     )
-    told = [_one_line(without_queries(line)) for line in lines]
-    return redact("\n".join([*told, f"Log: {_log(context)}"]))
+    text = [_one_line(without_queries(line)) for line in lines]
+    return redact("\n".join([*text, f"Log: {_log(context)}"]))
 
 
 def stream_error(exception: object) -> StreamException | None:
@@ -111,8 +111,8 @@ def _what(context: Context, error: StreamException | None) -> str:
         how = "failed" if error.error_type == UNKNOWN else f"ended with {error.error_type}"
         why = error.description or "Stream gives no reason"
         return f"{operation or 'a Stream task'} {how}: {why}{more}"
-    told = error.describe()
-    return told if told.startswith(operation) else f"{operation}: {told}"
+    text = error.describe()
+    return text if text.startswith(operation) else f"{operation}: {text}"
 
 
 def _for_which(context: Context, error: StreamException | None) -> str:
@@ -137,8 +137,8 @@ def _since(context: Context, error: StreamException | None) -> str:
         "this try began": of(task_instance(context), "start_date"),
         "the run began": of(of(context, "dag_run"), "start_date"),
     }
-    told = [f"{what} {moment}" for what, value in known.items() if (moment := _moment(value))]
-    return ", ".join(told[:2]) or "unknown"
+    dates = [f"{what} {moment}" for what, value in known.items() if (moment := _moment(value))]
+    return ", ".join(dates[:2]) or "unknown"
 
 
 def _what_to_do(context: Context, why: Occasion, error: StreamException | None) -> str:
@@ -181,7 +181,7 @@ def _operation(task: Any) -> Any:
 
 
 def _submits(task: Any) -> bool | None:
-    """Tell whether clearing an Airflow task submits to Stream; ``None`` where that is not known."""
+    """Return whether clearing an Airflow task submits to Stream; ``None`` where that is not known."""
     if _operation(task):
         return True
     # Any other may call operators, or the hook.

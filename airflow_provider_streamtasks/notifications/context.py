@@ -106,7 +106,7 @@ def identity(context: Context) -> tuple[Any, ...]:
 
 
 def is_about_run(context: Context) -> bool:
-    """Tell whether it is a callback of the DAG, not of one of its Airflow tasks."""
+    """Return whether it is a callback of the DAG, not of one of its Airflow tasks."""
     # It gets the Airflow task that happened to end last, which is not what it is about.
     return bool(of(context, "reason"))
 

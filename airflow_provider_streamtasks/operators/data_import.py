@@ -119,7 +119,7 @@ class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
     :param user_id: the user on whose behalf (templated)
     :param completed_states: the states that mean success; needed with ``wait_for_completion``
     :param failed_states: the states that mean failure
-    :param cancel_on_kill: whether Stream is told to cancel the import when the Airflow task is killed while
+    :param cancel_on_kill: whether to cancel the import at Stream when the Airflow task is killed while
         it waits (default: True)
     """
 

@@ -1,4 +1,4 @@
-"""Which of many values came before, told in memory that does not grow with them."""
+"""Finds the repeated ones among many values, in memory that does not grow with their number."""
 
 from __future__ import annotations
 

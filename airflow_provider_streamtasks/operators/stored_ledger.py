@@ -54,7 +54,7 @@ class StoredLedger:
 
     @property
     def kept(self) -> bool:
-        """Whether what is noted outlives this process."""
+        """Whether the record outlives this process."""
         return self._store is not None
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""Submitting all batches of one Airflow task: each once, within the budget, noted before and after."""
+"""Submitting all batches of one Airflow task: each once, within the budget, recorded before and after."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _checked_base_url(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this very machine."""
+    """Return whether ``host`` is this very machine."""
     if host == "localhost":
         return True
     try:

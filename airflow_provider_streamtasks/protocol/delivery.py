@@ -76,7 +76,7 @@ class Delivery:
 
     :param xcoms: key -> value
     :param secrets: what every log must mask, before anything else is done
-    :param notes: lines for the log
+    :param log_lines: lines for the log
     :param warnings: warnings for the log
     :param failure: what to raise once the XComs are pushed; ``None`` for a success
     """
@@ -84,7 +84,7 @@ class Delivery:
     # Neither may come into a log by way of a repr: there may be signed URLs in them.
     xcoms: Mapping[str, Any] = field(repr=False)
     secrets: Sequence[str] = field(default=(), repr=False)
-    notes: Sequence[str] = ()
+    log_lines: Sequence[str] = ()
     warnings: Sequence[str] = ()
     failure: StreamException | None = None
 
@@ -100,8 +100,8 @@ def failed_inside(
     """
     failed = {}
     for task in tasks:
-        told = verdicts(task.result)
-        before = {item: why for item, why in refused.get(task.task_id, {}).items() if item not in told}
+        reported = verdicts(task.result)
+        before = {item: why for item, why in refused.get(task.task_id, {}).items() if item not in reported}
         failed[task.task_id] = {**before, **task.failed_items}
     return failed
 
@@ -163,7 +163,7 @@ def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> D
     """
     remedy = f"{_IN_XCOM}{whole and f'. So is {whole}'}."
     xcoms: dict[str, Any] = {}
-    notes: list[str] = []
+    log_lines: list[str] = []
     warnings: list[str] = []
     for key, value in values.items():
         if not policy.do_xcom_push or value is None:
@@ -172,9 +172,9 @@ def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> D
             if value:
                 xcoms[key] = _failed_items(value, policy, remedy, warnings)
         elif policy.push_result is not False:
-            xcoms[key] = _result(key, value, policy, remedy, notes, warnings)
+            xcoms[key] = _result(key, value, policy, remedy, log_lines, warnings)
     secrets = dict.fromkeys(signatures(list(values.values())))
-    return Delivery(xcoms, list(secrets), notes, warnings)
+    return Delivery(xcoms, list(secrets), log_lines, warnings)
 
 
 def summary(value: Any) -> dict[str, int]:
@@ -222,7 +222,7 @@ def _failed_items(items: Mapping[str, str], policy: XComPolicy, remedy: str, war
 
 
 def _result(
-    key: str, whole: Any, policy: XComPolicy, remedy: str, notes: list[str], warnings: list[str]
+    key: str, whole: Any, policy: XComPolicy, remedy: str, log_lines: list[str], warnings: list[str]
 ) -> Any:
     value = without_signature(whole) if policy.redact_result_urls else whole
     if policy.push_result:
@@ -232,7 +232,7 @@ def _result(
         warnings.append(_too_large(key, "a summary", policy, remedy))
         return {"summary": summary(whole)}
     if people:
-        notes.append(
+        log_lines.append(
             f"There are {people} users, or objects like them, in the result: the XCom {key!r} has their ids "
             f"alone. {remedy}"
         )

@@ -82,7 +82,7 @@ def quotable(response: Response, size: int) -> str:
 
 def is_passing(error: StreamException) -> bool:
     """
-    Tell whether the same question may be answered a little later.
+    Return whether the same question may be answered a little later.
 
     True for 429, 408, 5xx, a body that is not Stream's, and for no answer at all. What Stream marks
     ``unrecoverable`` never passes.
@@ -95,7 +95,7 @@ def is_passing(error: StreamException) -> bool:
 
 def is_not_taken(error: StreamException) -> bool:
     """
-    Tell whether Stream certainly did not act on the request, so that sending it again is safe.
+    Return whether Stream certainly did not act on the request, so that sending it again is safe.
 
     True for a 429, which Stream refuses before any work starts, and where no connection was made.
     """
@@ -106,7 +106,7 @@ def is_not_taken(error: StreamException) -> bool:
 
 def is_ambiguous(error: StreamException) -> bool:
     """
-    Tell whether Stream may have acted on the request although it did not say so.
+    Return whether Stream may have acted on the request although it did not say so.
 
     True where the request went out and no answer of Stream's came back: a timeout, a reset, a 408, a 5xx,
     a 2xx whose body cannot be read.
@@ -124,7 +124,7 @@ MAY_HAVE_BEEN_TAKEN = (
 
 
 def is_unknown_task(error: StreamException) -> bool:
-    """Tell whether Stream does not know the Stream task, or does not know it yet."""
+    """Return whether Stream does not know the Stream task, or does not know it yet."""
     return isinstance(error, StreamApiException) and error.status_code == 404
 
 

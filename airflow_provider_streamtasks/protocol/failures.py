@@ -67,9 +67,9 @@ def describe_failure(task: StreamTask, noun: str = STREAM_TASKS.noun) -> str:
     """Return one line on why the work of a Stream task failed."""
     error = task.failure
     known = [error.type] if error.type != UNKNOWN else []
-    said = ": ".join([*known, error.description or "Stream gives no reason"])
+    reason = ": ".join([*known, error.description or "Stream gives no reason"])
     how = task.status if task.status not in results.GOOD else f"is {task.status}, but its work failed"
-    return f"{noun.capitalize()} {task.task_id} {how}: {said}"
+    return f"{noun.capitalize()} {task.task_id} {how}: {reason}"
 
 
 def in_words(task_ids: Sequence[str], noun: str = STREAM_TASKS.noun) -> str:

@@ -186,13 +186,15 @@ class Ledger:
         places = []
         for index, entry in enumerate(self.entries):
             if task := by_id.get(entry.task_id or ""):
-                told = verdicts(task.result)
+                reported = verdicts(task.result)
                 refused = entry.failed_items if entry.partly_refused else {}
-                failed = {item: why for item, why in refused.items() if item not in told} | task.failed_items
+                failed = {
+                    item: why for item, why in refused.items() if item not in reported
+                } | task.failed_items
                 # What a failed Stream task does not mention may not be done.
                 sent = len(entry.part) or entry.size
-                tells_all = task.completed or len(told.keys() | refused.keys()) >= sent
-                entry.state, entry.failed_items = State.FAILED, failed if tells_all else {}
+                is_complete = task.completed or len(reported.keys() | refused.keys()) >= sent
+                entry.state, entry.failed_items = State.FAILED, failed if is_complete else {}
                 entry.not_before = pause_until if task.rate_limited else 0.0
                 places.append(index)
         return places

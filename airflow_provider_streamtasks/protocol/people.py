@@ -57,7 +57,7 @@ def without_people(value: Any, among_people: bool = False) -> tuple[Any, int]:
 
 def _is_person(value: Mapping[str, Any], among_people: bool) -> bool:
     """
-    Tell whether an object is a person, or may be one.
+    Return whether an object is a person, or may be one.
 
     It is if there is an id of its own in it, with more to say than how an item ended; or a field that tells
     of a person; or, where people stand, an id or any text. Other whole objects, such as channels, are taken
@@ -88,7 +88,7 @@ def personal_fields(value: Mapping[str, Any]) -> list[str]:
 
 
 def is_verdict(value: Any) -> bool:
-    """Tell whether a value says how an item ended, and no more."""
+    """Return whether a value says how an item ended, and no more."""
     if isinstance(value, str):
         return value.strip().lower() in _VERDICT_WORDS
     return isinstance(value, Mapping) and bool(value) and _VERDICT.issuperset(value)

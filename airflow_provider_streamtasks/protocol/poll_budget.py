@@ -52,7 +52,7 @@ class PollBudget:
         return self._even - self._gap(now) * max(0.0, self._limit * self.share * BURST - 1.0)
 
     def sent(self, now: float) -> None:
-        """Take note of a poll that goes out."""
+        """Record a poll that goes out."""
         self.under_way += 1
         if self._limit is not None:
             self._even = max(self._even, now) + self._gap(now)
@@ -60,7 +60,7 @@ class PollBudget:
 
     def answered(self, limit: RateLimit | None, now: float) -> None:
         """
-        Take note that a poll is no longer under way.
+        Record that a poll is no longer under way.
 
         :param limit: what its answer said of the budget; ``None`` where nothing
         :param now: Unix time of the answer
@@ -85,7 +85,7 @@ class PollBudget:
 
     def refused(self, pause: float, now: float) -> None:
         """
-        Take note of a 429: nobody goes before the pause is over, and then one after the other.
+        Record a 429: nobody goes before the pause is over, and then one after the other.
 
         :param pause: seconds that Stream asks us to stay away
         """

@@ -1,7 +1,7 @@
 """
 Which poll comes next, of all the waits that share a connection and an endpoint.
 
-A :class:`PollPlan` is told who waits, and what came; it says what to poll, and when. It sends
+A :class:`PollPlan` takes in who waits and what came; it says what to poll, and when. It sends
 nothing and holds no clock, as a :class:`~airflow_provider_streamtasks.protocol.wait.Wait` does not.
 """
 
@@ -60,11 +60,11 @@ class Seen:
     """
     What a poll meant for those who wait.
 
-    :param notes: each wait with what deserves a line in its log, or ``None``
+    :param lines: each wait with what deserves a line in its log, or ``None``
     :param delay: seconds that a finished Stream task waited for this poll; ``None`` if it is not finished
     """
 
-    notes: list[tuple[Wait, str | None]]
+    lines: list[tuple[Wait, str | None]]
     delay: float | None = None
 
 
@@ -192,9 +192,9 @@ class PollPlan:
         if watched is None:
             return Seen([])
         watched.under_way = False
-        notes = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
+        lines = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
         due = inf
-        for wait, _ in notes:
+        for wait, _ in lines:
             next_poll = wait.due_at(task_id)
             if next_poll == inf:
                 watched.waits.remove(wait)
@@ -207,7 +207,7 @@ class PollPlan:
             self._put(poll, watched, due - self._lag)
         else:
             del self._watched[poll]
-        return Seen(notes, delay)
+        return Seen(lines, delay)
 
     def _interval(self, age: float) -> float:
         # In seconds of the plan's clock, which is slower than others by the stretch.

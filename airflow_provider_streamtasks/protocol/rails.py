@@ -40,7 +40,7 @@ def parse_max_items(name: str, value: Any) -> float:
 
 def parse_dry_run(value: Any) -> bool:
     """
-    Tell whether nothing is to be sent.
+    Return whether nothing is to be sent.
 
     :param value: a flag, or the text that a template made of it
     :raises ValueError: for anything else: a guess could delete something

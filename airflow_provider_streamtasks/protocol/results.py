@@ -1,13 +1,13 @@
 """
-What the result of a Stream task tells of the work: a status of its own, how each item ended, a reason.
+What the result of a Stream task says about the work: a status of its own, how each item ended, a reason.
 
 Stream publishes no schema of results, and the same object may hold fields of Stream's or ids of a user's: a
 user may be called ``status``, ``error`` or ``failed_channels``. So what an entry is follows from its value,
 not from its name alone:
 
-- An object with ``status`` or ``error`` tells how the item ended whose name it stands under. A text at
+- An object with ``status`` or ``error`` says how the item of that name ended. A text at
   ``status`` is the result's own status.
-- A **map of items** is a result in which one entry tells how an item ended: such an object, one of the texts
+- A **map of items** is a result in which one entry says how an item ended: such an object, one of the texts
   ``ok``, ``failed`` or ``error``, or anything under a name like ``type:id``. Every entry of it is an item
   then, and one that does not say ``ok`` has failed: not knowing is not success.
 - In a map of plain texts (``{"joe": "ok"}``) the text at ``status`` is an item as well, unless there are
@@ -32,9 +32,9 @@ GOOD = frozenset({"ok", "completed"})
 BAD = frozenset({"failed", "error"})
 """Statuses of failure. Stream docs: ``failed``. A maintainer of Stream once named ``error`` instead."""
 
-NOT_TOLD = "Stream does not say how it ended"
+NO_OUTCOME = "Stream does not say how it ended"
 NO_REASON = "no reason given"
-CHANNELS_NOT_TOLD = "Stream does not name the channels"
+NO_CHANNELS = "Stream does not name the channels"
 
 NAMED = 10
 """Failed items that a sentence names; of the others it gives the number."""
@@ -77,12 +77,12 @@ def verdicts(result: Any) -> dict[str, str | None]:
     if not isinstance(result, Mapping):
         return {}
     entries = {str(name): value for name, value in result.items() if not _is_field(result, name, value)}
-    told: dict[str, str | None] = dict(_unsuccessful_channels(result))
+    found: dict[str, str | None] = dict(_unsuccessful_channels(result))
     if any(_is_verdict(name, value) for name, value in entries.items()):
         # What may be a person's name, and not the reason of an item called "name", is no reason.
         entries |= dict.fromkeys(personal_fields(entries))
-        told.update((name, _why_failed(value)) for name, value in entries.items())
-    return told
+        found.update((name, _why_failed(value)) for name, value in entries.items())
+    return found
 
 
 def failed_items(result: Any) -> dict[str, str]:
@@ -97,12 +97,12 @@ def failed_items(result: Any) -> dict[str, str]:
 def reason(result: Any) -> str:
     """Return why the work failed, as far as its result says so; an empty string where it does not."""
     if isinstance(result, str):
-        return "" if _word(result) in GOOD | BAD else said(result)
+        return "" if _word(result) in GOOD | BAD else as_text(result)
     if not isinstance(result, Mapping):
         return ""
     for name in REASONS:
         value = result.get(name)
-        if not _is_verdict("", value) and (text := said(value)):
+        if not _is_verdict("", value) and (text := as_text(value)):
             return text
     return in_words(failed_items(result))
 
@@ -116,7 +116,7 @@ def in_words(items: Mapping[str, str]) -> str:
     return f"{len(items)} item{'s' * (len(items) != 1)} failed: {named}{more}"
 
 
-def said(value: Any) -> str:
+def as_text(value: Any) -> str:
     """
     Return what Stream put where words are expected, as text; empty if it is nothing.
 
@@ -131,12 +131,12 @@ def said(value: Any) -> str:
 
 def _why_failed(verdict: Any) -> str | None:
     if isinstance(verdict, Mapping):
-        if error := said(verdict.get("error")):
+        if error := as_text(verdict.get("error")):
             return error
         verdict = verdict.get("status")
     if isinstance(verdict, str) and _word(verdict) in GOOD:
         return None
-    return said(verdict) or NOT_TOLD
+    return as_text(verdict) or NO_OUTCOME
 
 
 def _is_verdict(name: str, value: Any) -> bool:
@@ -151,11 +151,11 @@ def _is_plain_verdict(value: Any) -> bool:
 
 def _has_error(result: Mapping[str, Any]) -> bool:
     error = result.get("error")
-    return not _is_verdict("", error) and bool(said(error))
+    return not _is_verdict("", error) and bool(as_text(error))
 
 
 def _is_map_of_items(result: Mapping[str, Any]) -> bool:
-    """Tell whether anything but ``error`` tells how an item ended."""
+    """Return whether anything but ``error`` tells how an item ended."""
     return any(_is_verdict(str(name), value) for name, value in result.items() if name != "error")
 
 
@@ -173,7 +173,7 @@ def _fits(name: str, value: Any) -> bool:
 
 
 def _is_field(result: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Tell whether an entry is Stream's own, and not an item's."""
+    """Return whether an entry is Stream's own, and not an item's."""
     if isinstance(value, Mapping):
         return False
     if name == "status":
@@ -189,13 +189,13 @@ def _unsuccessful_channels(result: Mapping[str, Any]) -> Iterator[tuple[str, str
     if groups and not isinstance(groups, list) and not _is_verdict("", groups) and _is_batch_update(result):
         groups = [groups if isinstance(groups, Mapping) and "cids" in groups else {"reason": groups}]
     for group in groups if isinstance(groups, list) else ():
-        told = group if isinstance(group, Mapping) else {"cids": [group] if group else []}
-        why = said(told.get("reason"))
-        cids = told.get("cids")
+        entry = group if isinstance(group, Mapping) else {"cids": [group] if group else []}
+        why = as_text(entry.get("reason"))
+        cids = entry.get("cids")
         names = [cids] if isinstance(cids, str) else cids if isinstance(cids, list) else []
-        named = [text for cid in names if (text := said(cid))]
+        named = [text for cid in names if (text := as_text(cid))]
         if not named:
-            yield why or CHANNELS_NOT_TOLD, CHANNELS_NOT_TOLD if why else NO_REASON
+            yield why or NO_CHANNELS, NO_CHANNELS if why else NO_REASON
         yield from ((cid, why or NO_REASON) for cid in named)
 
 

@@ -1,4 +1,4 @@
-"""A Stream task as ``GetTask`` tells of it: how it stands, how it ended, and why."""
+"""A Stream task as ``GetTask`` shows it: how it stands, how it ended, and why."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class StreamTask:
 
     @property
     def remark(self) -> str | None:
-        """What somebody should be told about the status, once; ``None`` where it is nothing special."""
+        """What the log should say about the status, once; ``None`` where it is nothing special."""
         if self.status in _FOR_A_PERSON:
             return f"waits for a person at Stream ({self.status})"
         if self.finished or self.status in _OPEN:
@@ -164,7 +164,7 @@ class Pollable(Protocol):
 
     def read(self, task_id: str, response: Response, now: float) -> StreamTask:
         """
-        Return what an answer to the request tells.
+        Return what an answer to the request says.
 
         :param task_id: the id that was asked for; the answer's own is not relied on
         :param now: this machine's clock as Unix time
@@ -179,7 +179,7 @@ def get_task(task_id: str) -> Request:
 
 def read_task(task_id: str, response: Response, now: float) -> StreamTask:
     """
-    Return the Stream task that an answer to :func:`get_task` tells of.
+    Return the Stream task in an answer to :func:`get_task`.
 
     :param task_id: the id that was asked for; the answer's own is not relied on
     :param now: this machine's clock as Unix time
@@ -233,12 +233,12 @@ def parse_timestamp(value: object) -> float | None:
 
 def _error(error: object) -> TaskError:
     if not isinstance(error, Mapping):
-        return TaskError(description=results.said(error))
+        return TaskError(description=results.as_text(error))
     return TaskError(
-        type=results.said(error.get("type")) or UNKNOWN,
-        description=next(filter(None, (results.said(error.get(name)) for name in results.REASONS)), ""),
-        stack_trace=results.said(error.get("stacktrace")),
-        version=results.said(error.get("version")),
+        type=results.as_text(error.get("type")) or UNKNOWN,
+        description=next(filter(None, (results.as_text(error.get(name)) for name in results.REASONS)), ""),
+        stack_trace=results.as_text(error.get("stacktrace")),
+        version=results.as_text(error.get("version")),
     )
 
 

@@ -1,8 +1,8 @@
 """
 Waiting for Stream tasks: when to poll next, and what each answer means for the wait.
 
-A :class:`Wait` is told what came and when; it says what to ask next and how the wait ended. It holds no clock
-and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide alike by construction.
+A :class:`Wait` takes in what came and when; it says what to ask next and how the wait ended. It holds no
+clock and sends nothing, so the hook's loop, the sensor's pokes and the trigger decide alike by construction.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Wait:
     The wait for one or more Stream tasks, or for other work at Stream that is polled.
 
     It is over when every Stream task is finished, or the deadline has passed, or one poll met an error that
-    will not pass. A failed Stream task does not end the wait for the others: whoever is told of a failure is
-    told of all of them. A failure that may pass is confirmed by further polls before it counts; where the
+    will not pass. A failed Stream task does not end the wait for the others: all failures are reported
+    together. A failure that may pass is confirmed by further polls before it counts; where the
     deadline comes first, the poll at the deadline decides.
 
     :param task_ids: the Stream tasks; one that stands there twice is polled once
@@ -227,16 +227,16 @@ class Wait:
         if task_id not in self._due:
             return None
         self.polls += 1
-        note, pause, noun = None, 0.0, self.pollable.noun
+        line, pause, noun = None, 0.0, self.pollable.noun
         if isinstance(answer, StreamTask):
             self.errors_since = None
             if not answer.finished:
                 self.last_word = (answer.status, now)
             self._errors.pop(task_id, None)
             if answer.may_pass and not self._is_confirmed(task_id, now):
-                note = describe_failure(answer, noun)
-                note += ". That may pass: it counts once further polls say the same"
-                return note if self._doubts[task_id][1] == 1 else None
+                line = describe_failure(answer, noun)
+                line += ". That may pass: it counts once further polls say the same"
+                return line if self._doubts[task_id][1] == 1 else None
             self._doubts.pop(task_id, None)
             if answer.finished:
                 del self._due[task_id]
@@ -245,21 +245,21 @@ class Wait:
             delay = self.terms.delay(now - self.started_at, self.interval)
             if (remark := answer.remark) and remark not in self._strange_statuses:
                 self._strange_statuses += (remark,)
-                note = f"{noun.capitalize()} {task_id} {remark}: waiting on"
+                line = f"{noun.capitalize()} {task_id} {remark}: waiting on"
             self._poll_again(task_id, delay, pause, now)
-            return note
+            return line
         self._doubts.pop(task_id, None)
         if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
             delay = self.terms.delay(now - self.started_at, self.interval)
         elif is_passing(answer) or self.terms.keep_on_errors:
-            delay, note = self._after_error(task_id, answer, now)
+            delay, line = self._after_error(task_id, answer, now)
             pause = asked_pause(answer) or 0.0
         else:
             self.error = answer
             return None
         if self.error is None:
             self._poll_again(task_id, delay, pause, now)
-        return note
+        return line
 
     def milestone(self, now: float) -> str | None:
         """Return a line for the log when the wait has become ten times as old as at the last one."""
@@ -293,7 +293,7 @@ class Wait:
         return Ended(finished, self.open_task_ids, self.terms.timeout, self.pollable.noun)
 
     def _is_confirmed(self, task_id: str, now: float) -> bool:
-        """Count a poll that saw a failure which may pass; tell whether it counts now, or poll again."""
+        """Count a poll that saw a failure which may pass; return whether it counts now, or poll again."""
         first, polls = self._doubts.get(task_id, (now, 0))
         self._doubts[task_id] = first, polls + 1
         confirmed_at = first + CONFIRMING_POLLS * CONFIRMING_PAUSE
@@ -310,8 +310,8 @@ class Wait:
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
         delay = self.terms.delay_after_errors(count, now - self.started_at)
-        note = f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}"
-        return delay, note if count == 1 else None
+        line = f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}"
+        return delay, line if count == 1 else None
 
     def _poll_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
         if now >= self.deadline:

@@ -39,7 +39,7 @@ def meaning(error: BaseException) -> Answer:
 
 def may_write(answer: Answer, *, keeps_others: bool) -> bool:
     """
-    Tell whether one may write after a look that raised an error, without replacing somebody else's file.
+    Return whether one may write after a look that raised an error, without replacing somebody else's file.
 
     :param keeps_others: whether the storage itself refuses to replace a file. Then a role that may only
         write need not look.

@@ -149,7 +149,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         if self.outlets and not files:
             # Success would start whatever waits for the assets.
             raise AirflowSkipException("There is no export to store, so the assets are as they were")
-        self._tell_assets(context, files)
+        self._report_to_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
@@ -244,7 +244,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             "Nothing was changed. Remove it, or set overwrite to 'skip' or 'overwrite'."
         )
 
-    def _tell_assets(self, context: Context, files: list[dict[str, Any]]) -> None:
+    def _report_to_assets(self, context: Context, files: list[dict[str, Any]]) -> None:
         """Say in the asset events where the data is."""
         for outlet in self.outlets:
             if isinstance(outlet, AssetAlias):

@@ -38,7 +38,7 @@ class Progress:
 
     def advance(self, count: int, done: int, size: int | None) -> None:
         """
-        Take note of some more bytes.
+        Record some more bytes.
 
         :param count: how many more
         :param done: how many there are

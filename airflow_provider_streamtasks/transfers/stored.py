@@ -125,13 +125,13 @@ def read_manifest(path: ObjectStoragePath) -> StoredFile | None:
     fs: Any = path.fs
     try:
         with fs.open(_manifest(path).path, "rb") as file:
-            said = json.loads(file.read(_LONGEST_MANIFEST))
+            manifest = json.loads(file.read(_LONGEST_MANIFEST))
         return StoredFile(
             path=str(path),
-            bytes=int(said["bytes"]),
-            sha256=str(said["sha256"]),
-            stream_task_id=said.get("stream_task_id"),
-            items=said.get("items"),
+            bytes=int(manifest["bytes"]),
+            sha256=str(manifest["sha256"]),
+            stream_task_id=manifest.get("stream_task_id"),
+            items=manifest.get("items"),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -148,7 +148,7 @@ def _draft(path: ObjectStoragePath, size: int | None, *, replace: bool) -> Draft
 
 def _present(path: ObjectStoragePath) -> StoredFile:
     """Return the file that is there, as reading it shows, and what its manifest says if that is of it."""
-    said = read_manifest(path)
+    claimed = read_manifest(path)
     fs: Any = path.fs
     digest, count = hashlib.sha256(), 0
     with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
@@ -156,8 +156,8 @@ def _present(path: ObjectStoragePath) -> StoredFile:
             digest.update(chunk)
             count += len(chunk)
     # Somebody's file of the same length may have replaced the one that the manifest was written for.
-    if said and (said.bytes, said.sha256) == (count, digest.hexdigest()):
-        return said
+    if claimed and (claimed.bytes, claimed.sha256) == (count, digest.hexdigest()):
+        return claimed
     return StoredFile(str(path), count, digest.hexdigest())
 
 
@@ -208,7 +208,7 @@ class _Content:
         if self._source.is_json_lines:
             self._lines += _count_lines(chunk)
             self._last = chunk[-1:]
-        self._note(self._compressor.compress(chunk) if self._compressor else chunk)
+        self._pass_on(self._compressor.compress(chunk) if self._compressor else chunk)
 
     def end(self) -> None:
         """
@@ -216,7 +216,7 @@ class _Content:
 
         :raises OSError: if bytes could not be written
         """
-        self._note(self._compressor.flush() if self._compressor else b"")
+        self._pass_on(self._compressor.flush() if self._compressor else b"")
         for thread in self._threads:
             thread.finish()
 
@@ -230,7 +230,7 @@ class _Content:
             items=self._lines + (self._last != b"\n") if self._source.is_json_lines else None,
         )
 
-    def _note(self, data: bytes) -> None:
+    def _pass_on(self, data: bytes) -> None:
         self._count += len(data)
         for thread in self._threads:
             thread.take(data)

@@ -1,5 +1,5 @@
 """
-What a poller tells of itself through Airflow's own metrics: StatsD, OpenTelemetry or Datadog.
+What a poller reports through Airflow's own metrics: StatsD, OpenTelemetry or Datadog.
 
 All carry the tags ``stream_conn_id`` and ``endpoint`` (``GetTask``, or that of imports):
 

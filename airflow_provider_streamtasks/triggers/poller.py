@@ -160,8 +160,8 @@ class Poller:
             now = time.time()
             seen = self.plan.saw(poll, answer, limit, now)
             self._metrics.polled(answer, seen, self.plan, now)
-            for wait, note in seen.notes:
-                self._log(wait, note, now)
+            for wait, line_of_wait in seen.lines:
+                self._log(wait, line_of_wait, now)
             poll = self.plan.take(now)
             # Mostly there is nothing else to send at this very moment.
             pause = self.plan.pause(now)
@@ -171,10 +171,10 @@ class Poller:
                 self._send()
         self._polls.discard(asyncio.current_task(self._loop))
 
-    def _log(self, wait: Wait, note: str | None, now: float) -> None:
+    def _log(self, wait: Wait, line_of_wait: str | None, now: float) -> None:
         lines: list[Line] = []
-        if note:
-            lines.append((logging.WARNING, note))
+        if line_of_wait:
+            lines.append((logging.WARNING, line_of_wait))
         if milestone := wait.milestone(now):
             lines.append((logging.INFO, milestone))
         if lines or wait.over:

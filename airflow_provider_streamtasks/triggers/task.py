@@ -193,7 +193,7 @@ class StreamTaskTrigger(BaseTrigger):
         # Not as xcoms of the event: those reach the next task as text, and pass by an XCom backend (3.3.2).
         from airflow.sdk.execution_time.xcom import XCom  # only where tasks run
 
-        for line in delivery.notes:
+        for line in delivery.log_lines:
             log.info(line)
         for line in delivery.warnings:
             log.warning(line)
@@ -214,7 +214,7 @@ class StreamTaskTrigger(BaseTrigger):
 
 def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = STREAM_TASKS) -> Ended:
     """
-    Return how the Stream tasks stand of which a trigger's event tells.
+    Return the Stream tasks of a trigger's event.
 
     They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
     waited out like one during the wait. What Stream says now counts: should one not be finished any more, or

@@ -58,7 +58,7 @@ class WarmUp:
 
     def begin(self, ti: Any) -> None:
         """
-        Take note that a wait begins.
+        Record that a wait begins.
 
         :param ti: its task instance, about which Airflow is asked. Any call would do; this changes nothing.
         """

@@ -83,7 +83,7 @@ def waits(where: Where, readable: Collection[str], limit: int, session: Session)
     """
     Return the waits as plain values, those whose deadline comes first before the others.
 
-    :param readable: the DAGs whose waits may be told of
+    :param readable: the DAGs whose waits may be shown
     :param limit: how many at most
     """
     map_index = _compat.public_map_index(TaskInstance)

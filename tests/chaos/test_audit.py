@@ -119,7 +119,7 @@ class TestSubmissions:
     @pytest.mark.parametrize(
         ("status", "words"), [(201, SENT_AGAIN), (500, TRYING_AGAIN), (None, SENT_AGAIN)]
     )
-    def test_what_is_uncertain_may_be_sent_again_where_told_to(
+    def test_what_is_uncertain_may_be_sent_again_where_asked(
         self, scene: Scene, status: int | None, words: str
     ) -> None:
         scene.books.jobs = [replace(JOB, on_ambiguous="resubmit")]

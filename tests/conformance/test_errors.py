@@ -72,7 +72,7 @@ async def test_a_rate_limit_that_says_when_to_come_back(client: Client, sandbox:
 
 
 @OF_GETSTREAM
-async def test_all_that_an_error_may_tell(client: Client, sandbox: Sandbox) -> None:
+async def test_every_field_of_an_error(client: Client, sandbox: Sandbox) -> None:
     sandbox.control.fault(
         "api_error",
         status=403,

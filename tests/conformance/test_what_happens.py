@@ -74,7 +74,7 @@ class TestStreamTasks:
         assert task.status == "completed"
         assert task.result["messaging:b"] == {"status": "error", "error": "frozen"}
 
-    async def test_the_url_of_an_export_is_signed_anew_at_each_look(
+    async def test_the_url_of_an_export_is_signed_anew_at_each_poll(
         self, stream: Stream, sandbox: Sandbox
     ) -> None:
         sandbox.control.fate(pending=0, running=0)

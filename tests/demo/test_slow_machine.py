@@ -79,7 +79,7 @@ def test_a_machine_on_which_something_happens_now_and_then_gets_as_long_as_it_ne
     assert f"{SCENARIOS[0].dag_id}: t3 is success" in told
 
 
-def test_where_nothing_happens_any_more_that_is_said_with_the_dags_that_wait() -> None:
+def test_where_nothing_happens_any_more_that_is_reported_with_the_dags_that_wait() -> None:
     said = "Nothing happened for 2 s in nightly_channel_report, "
     with airflow(seconds=0.2, steps=2, ends=False) as stuck, pytest.raises(TimeoutError, match=said):
         watch(stuck, all_runs(), lambda line: None, timeout=2)

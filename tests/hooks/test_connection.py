@@ -189,7 +189,7 @@ def test_the_path_of_a_gateway_is_allowed_and_suspected_where_something_is_wrong
 
 
 @pytest.mark.parametrize("value", ["garbage-that-is-secret", '["garbage"]'])
-def test_what_airflow_reads_as_nothing_is_said(value: str) -> None:
+def test_what_airflow_reads_as_nothing_is_reported(value: str) -> None:
     connection = Connection.from_uri(value, conn_id="my_stream")
     with pytest.raises(StreamConfigurationError, match="Airflow read nothing from it") as raised:
         read_connection(connection)

@@ -127,7 +127,7 @@ def test_what_stream_refuses_is_raised_at_once(control: SandboxControl, hook: St
     assert len(control.journal("QueryChannels")) == 1
 
 
-def test_a_wrong_argument_is_told_before_anything_is_asked(hook: StreamHook) -> None:
+def test_a_wrong_argument_is_reported_before_anything_is_asked(hook: StreamHook) -> None:
     with pytest.raises(ValueError, match="page_size is 31"):
         hook.iter_channels(page_size=31)
     with pytest.raises(ValueError, match="page_size is 101"):

@@ -77,7 +77,7 @@ def test_a_connection_that_works_takes_one_authenticated_call(
         ),
     ],
 )
-def test_what_is_wrong_with_a_connection_is_said_in_words(
+def test_what_is_wrong_with_a_connection_is_reported_in_words(
     set_connection: SetConnection, hook: StreamHook, fields: dict[str, Any], words: str
 ) -> None:
     set_connection(**fields)
@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_connection_is_said_in_words(
 
 
 @pytest.mark.parametrize("value", [None, "{", '{"hots": "x"}', "stream://key:s3cret@host:port"])
-def test_a_connection_that_airflow_does_not_hand_out_is_said_everywhere(
+def test_a_connection_that_airflow_does_not_hand_out_is_reported_everywhere(
     hook: StreamHook, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     said = (
@@ -100,7 +100,7 @@ def test_a_connection_that_airflow_does_not_hand_out_is_said_everywhere(
         wait_for(hook, "a", timeout=0.1)
 
 
-def test_a_slip_in_the_extra_is_said_though_the_connection_works(
+def test_a_slip_in_the_extra_is_reported_though_the_connection_works(
     set_connection: SetConnection, hook: StreamHook, wait_for: WaitFor, logs: Logs, start_task: StartTask
 ) -> None:
     task_id = start_task()
@@ -114,7 +114,7 @@ def test_a_slip_in_the_extra_is_said_though_the_connection_works(
     assert said in logs.text
 
 
-def test_a_slip_in_the_extra_is_said_where_something_else_is_wrong(
+def test_a_slip_in_the_extra_is_reported_where_something_else_is_wrong(
     set_connection: SetConnection, hook: StreamHook
 ) -> None:
     set_connection(extra={"request_timeot": 5}, password="x" * 40)
@@ -157,7 +157,9 @@ def test_a_clock_that_is_off_is_mentioned_even_when_all_is_well(
     assert said in words or said.replace("3600", "3601") in words or said.replace("3600", "3599") in words
 
 
-def test_a_budget_that_is_spent_is_said(connection: None, control: SandboxControl, hook: StreamHook) -> None:
+def test_a_budget_that_is_spent_is_reported(
+    connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
     control.fault("rate_limit", operation="GetRateLimits")
     assert "Stream answered 429" in why_not(hook)
 
@@ -198,7 +200,7 @@ def test_a_certificate_that_the_environment_vouches_for_is_trusted(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_authorities_that_are_not_there_are_said(
+def test_authorities_that_are_not_there_are_reported(
     set_connection: SetConnection,
     hook: StreamHook,
     wait_for: WaitFor,
@@ -213,7 +215,7 @@ def test_authorities_that_are_not_there_are_said(
         wait_for(hook, "a", timeout=0.1)
 
 
-def test_a_certificate_for_another_host_is_said(
+def test_a_certificate_for_another_host_is_reported(
     set_connection: SetConnection,
     hook: StreamHook,
     wait_for: WaitFor,
@@ -448,7 +450,7 @@ def test_an_answer_that_does_not_come_does_not_hold_us(
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "truncated"])
-def test_a_connection_that_breaks_is_said(
+def test_a_connection_that_breaks_is_reported(
     connection: None,
     control: SandboxControl,
     hook: StreamHook,

@@ -83,7 +83,7 @@ def test_what_is_done_at_once_has_a_result_and_no_stream_task(
     assert submission.result == {"messaging:a": {"status": "ok"}}
 
 
-def test_an_answer_that_tells_nothing_is_an_error_and_ambiguous(
+def test_an_answer_without_an_id_is_an_error_and_ambiguous(
     connection: None, control: SandboxControl, hook: StreamHook
 ) -> None:
     control.fate(task_id=False)

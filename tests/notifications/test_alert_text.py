@@ -184,7 +184,7 @@ BATCH_UPDATE = {"operation": "hide", "status": "failed", "failed_channels": [{"r
         ),
     ],
 )
-def test_the_reason_is_told_wherever_stream_puts_it(
+def test_the_reason_is_reported_wherever_stream_puts_it(
     answer: dict[str, Any], told: str, items: str, start_task: StartTask, fail: Fail
 ) -> None:
     what, which, *_ = lines(fail(sensor(start_task(**answer))))
@@ -270,7 +270,7 @@ def test_every_error_says_what_happened_and_what_to_do(error: object, said: str,
     assert to_do in do
 
 
-def test_the_cause_of_an_exception_of_airflows_is_told() -> None:
+def test_the_cause_of_an_exception_of_airflows_is_reported() -> None:
     error = AirflowSensorTimeout("timed out")
     error.__cause__ = StreamTransportException("no route to Stream")
     assert lines(context(error))[0].endswith("no route to Stream")

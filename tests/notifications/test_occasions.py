@@ -275,7 +275,7 @@ def test_a_time_in_a_text_of_ones_own_makes_no_second_message(channel: str, cont
     assert posted(control, channel, *events, text="failed at {{ ti.end_date }}") == [f"failed at {ENDED}"]
 
 
-def test_a_failure_that_both_processes_tell_of_is_one_message(channel: str, control: SandboxControl) -> None:
+def test_a_failure_that_both_processes_report_is_one_message(channel: str, control: SandboxControl) -> None:
     by_the_task = context("failed", SUFFERED)
     by_the_scheduler = context(None)
     assert occasion(by_the_scheduler) is not occasion(by_the_task)

@@ -26,7 +26,7 @@ def deadline(number: int = 1) -> dict[str, Any]:
     }
 
 
-def said(control: SandboxControl, channel: str) -> list[str]:
+def posted(control: SandboxControl, channel: str) -> list[str]:
     return [message["text"] for message in control.messages(channel)]
 
 
@@ -57,14 +57,14 @@ def test_one_notifier_serves_many_airflow_tasks(failed: Any, channel: str, contr
     notifier = StreamChatNotifier(channel=channel, text="{{ ti.task_id }} failed")
     for task_id in ("first", "second"):
         notifier({**failed, "ti": FailedTaskInstance(task_id)})
-    assert said(control, channel) == ["first failed", "second failed"]
+    assert posted(control, channel) == ["first failed", "second failed"]
 
 
 def test_a_callback_that_runs_twice_posts_once(failed: Any, channel: str, control: SandboxControl) -> None:
     for _ in range(2):
         StreamChatNotifier(channel=channel)(failed)
     assert len(control.journal("SendMessage")) == 2
-    assert len(said(control, channel)) == 1
+    assert len(posted(control, channel)) == 1
 
 
 def test_the_next_try_posts_again(failed: Any, channel: str, control: SandboxControl) -> None:
@@ -72,20 +72,20 @@ def test_the_next_try_posts_again(failed: Any, channel: str, control: SandboxCon
     notifier(failed)
     failed["ti"].try_number += 1
     notifier(failed)
-    assert said(control, channel) == ["failed", "failed"]
+    assert posted(control, channel) == ["failed", "failed"]
 
 
 def test_each_run_that_fails_is_posted(channel: str, control: SandboxControl) -> None:
     for run_id in ("night-7", "night-7", "night-8"):
         StreamChatNotifier(channel=channel, text="failed")({"run_id": run_id, "reason": "task_failure"})
-    assert said(control, channel) == ["failed", "failed"]
+    assert posted(control, channel) == ["failed", "failed"]
 
 
 def test_each_channel_gets_the_alert(failed: Any, channel: str, control: SandboxControl) -> None:
     control.add_channel("messaging:managers")
     for each in (channel, "messaging:managers"):
         StreamChatNotifier(channel=each)(failed)
-    assert said(control, channel) == said(control, "messaging:managers") == [alert_text(failed)]
+    assert posted(control, channel) == posted(control, "messaging:managers") == [alert_text(failed)]
 
 
 def test_what_airflow_masks_in_its_logs_does_not_reach_the_channel(
@@ -93,7 +93,7 @@ def test_what_airflow_masks_in_its_logs_does_not_reach_the_channel(
 ) -> None:
     mask_secret("correct-horse-battery")
     StreamChatNotifier(channel=channel, text="password: correct-horse-battery")(failed)
-    assert said(control, channel) == ["password: ***"]
+    assert posted(control, channel) == ["password: ***"]
 
 
 def test_the_secret_that_it_posts_with_does_not_reach_the_channel(
@@ -110,7 +110,7 @@ def test_the_secret_that_it_posts_with_does_not_reach_the_channel(
         }
         monkeypatch.setenv("AIRFLOW_CONN_FRESH", json.dumps(fields))
         StreamChatNotifier(channel="messaging:alerts", text=fresh.api_secret, stream_conn_id="fresh")(failed)
-        assert said(fresh.control, "messaging:alerts") == ["***"]
+        assert posted(fresh.control, "messaging:alerts") == ["***"]
 
 
 def test_a_refusal_is_raised_with_what_to_do(failed: Any, channel: str) -> None:
@@ -152,20 +152,20 @@ async def called_by_the_triggerer(context: dict[str, Any], **arguments: Any) -> 
 
 async def test_a_missed_deadline_is_posted_from_the_event_loop(channel: str, control: SandboxControl) -> None:
     await called_by_the_triggerer(deadline(), channel=channel)
-    (text,) = said(control, channel)
+    (text,) = posted(control, channel)
     assert text == alert_text(deadline())  # type: ignore[arg-type]
     assert text.startswith("nightly missed its deadline (run night-7): it was due at 2026-01-07 03:00:00 UTC")
 
 
 async def test_a_text_of_ones_own_is_rendered_there_too(channel: str, control: SandboxControl) -> None:
     await called_by_the_triggerer(deadline(), channel=channel, text="{{ dag_run.dag_run_id }} is late")
-    assert said(control, channel) == ["night-7 is late"]
+    assert posted(control, channel) == ["night-7 is late"]
 
 
 async def test_each_deadline_is_posted_once(channel: str, control: SandboxControl) -> None:
     for number in (1, 1, 2):
         await called_by_the_triggerer(deadline(number), channel=channel, text="late")
-    assert said(control, channel) == ["late", "late"]
+    assert posted(control, channel) == ["late", "late"]
 
 
 async def test_a_refusal_is_raised_there_too(channel: str) -> None:

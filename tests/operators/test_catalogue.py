@@ -124,6 +124,6 @@ def test_the_colours_are_of_a_kind() -> None:
     assert all(len(each) == 1 for each in colours.values())
 
 
-def test_airflow_is_told_of_every_module() -> None:
+def test_airflow_knows_every_module() -> None:
     listed: Sequence[str] = get_provider_info()["operators"][0]["python-modules"]
     assert {module.__name__ for module in MODULES} <= set(listed)

@@ -274,7 +274,7 @@ def test_when_a_later_batch_is_refused_the_ids_of_the_earlier_stay(run: Run, con
 @pytest.mark.parametrize(
     ("kind", "options"), [("reset_after", {}), ("unavailable", {"taken": True}), ("broken_json", {})]
 )
-def test_an_ambiguous_batch_is_sent_once_and_said_to_be_ambiguous(
+def test_an_ambiguous_batch_is_sent_once_and_reported_as_ambiguous(
     run: Run, control: SandboxControl, kind: str, options: dict[str, Any]
 ) -> None:
     control.fault(kind, operation="DeleteChannels", **options)

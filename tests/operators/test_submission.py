@@ -141,7 +141,7 @@ def test_who_wants_so_has_the_caught_batch_submitted_again(
     assert {item for item, count in counts.items() if count > 1} <= set(BATCHES[at // 2])
 
 
-def test_what_is_submitted_again_is_told_of(run: Run, control: SandboxControl, logs: Logs) -> None:
+def test_a_batch_that_is_submitted_again_is_logged(run: Run, control: SandboxControl, logs: Logs) -> None:
     run.store = DyingStore(2, True)
     with pytest.raises(Killed):
         execute(run, on_ambiguous="resubmit")
@@ -646,7 +646,7 @@ def test_one_429_after_another_makes_the_pauses_longer(run: Run, control: Sandbo
     assert times[2] - times[1] >= 2
 
 
-def test_where_stream_does_not_tell_the_budget_it_is_known_from_the_first_answer_on(
+def test_where_stream_names_no_budget_it_is_known_from_the_first_answer_on(
     run: Run, control: SandboxControl, set_connection: SetConnection, logs: Logs
 ) -> None:
     set_connection(extra={"rate_limit_share": 1})

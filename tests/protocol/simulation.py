@@ -155,7 +155,7 @@ def simulate(
                     answer = StreamTask(task_id, "completed", updated_at=end)
                 else:
                     answer = StreamTask(task_id, "running")
-                for wait, _note in process.plan.saw((task_id, STREAM_TASKS), answer, limit, now).notes:
+                for wait, _line in process.plan.saw((task_id, STREAM_TASKS), answer, limit, now).lines:
                     if wait.over:
                         process.plan.leave(wait)
                         tasks += 1

@@ -79,10 +79,10 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("result", PLAIN, ids=str)
-def test_what_tells_of_no_person_stays_as_it_came(result: Any) -> None:
+def test_a_result_without_people_stays_as_it_came(result: Any) -> None:
     delivery = delivered(result)
     assert delivery.xcoms["return_value"] == result
-    assert list(delivery.notes) == []
+    assert list(delivery.log_lines) == []
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_of_people_the_ids_stay(result: Any, expected: Any) -> None:
     delivery = delivered(result)
     assert delivery.xcoms["return_value"] == expected
     if expected != result:
-        (note,) = delivery.notes
-        assert "in the result: the XCom 'return_value' has their ids alone" in note
-        assert "hook.get_task(stream_task_id).result" in note
-        assert "push_result=True" in note
+        (line,) = delivery.log_lines
+        assert "in the result: the XCom 'return_value' has their ids alone" in line
+        assert "hook.get_task(stream_task_id).result" in line
+        assert "push_result=True" in line
 
 
 def test_people_do_not_take_the_other_results_of_a_list_with_them() -> None:
@@ -156,7 +156,7 @@ def test_people_do_not_take_the_other_results_of_a_list_with_them() -> None:
 def test_people_come_whole_if_asked_for() -> None:
     delivery = delivered({"users": [USER]}, push_result=True)
     assert delivery.xcoms == {"return_value": {"users": [USER]}}
-    assert (list(delivery.notes), list(delivery.warnings)) == ([], [])
+    assert (list(delivery.log_lines), list(delivery.warnings)) == ([], [])
 
 
 def test_a_result_itself_is_left_alone() -> None:
@@ -190,7 +190,7 @@ results = json_values.rolled(with_a_person) | json_values.anything
 @fuzz(st.lists(results, max_size=3), st.sampled_from([0, 50, MAX_RESULT_SIZE]))
 def test_wherever_a_person_stands_nothing_about_them_gets_out(found: list[Any], limit: int) -> None:
     delivery = delivered(*found, max_result_size=limit)
-    assert MARK not in json.dumps([delivery.xcoms, [*delivery.notes, *delivery.warnings]])
+    assert MARK not in json.dumps([delivery.xcoms, [*delivery.log_lines, *delivery.warnings]])
 
 
 # -- size --------------------------------------------------------------------------------------------------
@@ -376,16 +376,16 @@ def test_of_a_failure_nothing_is_an_xcom_if_nothing_may_be() -> None:
 def test_how_to_get_the_whole_fits_what_was_awaited() -> None:
     task = StreamTask("id", "completed", {"users": [USER]})
     imports = Import((2,))
-    (note,) = decide(Ended([task], [], 60.0), XComPolicy(), whole=imports.whole).notes
-    assert "push_result=True" in note
+    (line,) = decide(Ended([task], [], 60.0), XComPolicy(), whole=imports.whole).log_lines
+    assert "push_result=True" in line
     call = "hook.get_task(import_id, Import(completed_states=(2,), failed_states=())).result"
-    assert note.endswith(f"So is {call}.")
+    assert line.endswith(f"So is {call}.")
     failed = replace(task, status="failed", report={"a": "x" * MAX_RESULT_SIZE})
     (warning,) = decide(Ended([failed], [], 60.0), XComPolicy(), whole=imports.whole).warnings
     assert warning.endswith(f"So is {call}.")
     # There is no Stream task to ask.
-    (note,) = decide_at_once(task.result, {}, XComPolicy()).notes
-    assert note.endswith("With push_result=True the XCom is the whole.")
+    (line,) = decide_at_once(task.result, {}, XComPolicy()).log_lines
+    assert line.endswith("With push_result=True the XCom is the whole.")
 
 
 def test_what_stream_did_at_once_is_delivered_alike() -> None:

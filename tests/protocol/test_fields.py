@@ -206,7 +206,7 @@ def test_a_bad_item_is_named() -> None:
         list(CIDS.parse(["a:1", "general", "a:2"]))
 
 
-def test_items_are_looked_at_one_by_one() -> None:
+def test_items_are_parsed_one_by_one() -> None:
     def endless() -> Iterator[str]:
         number = 0
         while True:

@@ -137,7 +137,7 @@ BAD, OK = {"status": "error", "error": "gone"}, {"status": "ok"}
         (None, ITEMS[3:6]),
     ],
 )
-def test_of_a_failed_stream_task_only_what_failed_is_sent_again_if_it_tells_of_every_item(
+def test_of_a_failed_stream_task_only_what_failed_is_sent_again_if_it_names_every_item(
     result: Any, again: list[str]
 ) -> None:
     ledger = stored(submitted())

@@ -10,7 +10,9 @@ from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 NOW = 1_800_000_000.0
 
 
-def told(limit: int, remaining: int, reset: float, *, share: float = 1.0, now: float = NOW) -> PollBudget:
+def budget_of(
+    limit: int, remaining: int, reset: float, *, share: float = 1.0, now: float = NOW
+) -> PollBudget:
     """A budget after its first answer."""
     budget = PollBudget(share)
     budget.sent(now)
@@ -53,27 +55,27 @@ def test_without_a_limit_only_those_under_way_count() -> None:
 
 
 def test_what_is_left_is_spread_over_the_window() -> None:
-    moments = sent_until(told(100, 100, 60), NOW, NOW + 60)
+    moments = sent_until(budget_of(100, 100, 60), NOW, NOW + 60)
     assert len(moments) == pytest.approx(100, abs=8)
     assert sum(moment < NOW + 30 for moment in moments) == pytest.approx(50, abs=8)
 
 
 @pytest.mark.parametrize(("share", "sent"), [(1.0, 60), (0.8, 48), (0.1, 6)])
 def test_no_more_than_our_share_is_used(share: float, sent: int) -> None:
-    assert len(sent_until(told(60, 60, 60, share=share), NOW, NOW + 59.9)) == pytest.approx(sent, abs=2)
+    assert len(sent_until(budget_of(60, 60, 60, share=share), NOW, NOW + 59.9)) == pytest.approx(sent, abs=2)
 
 
 def test_what_others_used_counts() -> None:
     # Of 100 polls, 80 are ours; others have used 50.
-    assert len(sent_until(told(100, 50, 60, share=0.8), NOW, NOW + 59.9)) == pytest.approx(30, abs=2)
+    assert len(sent_until(budget_of(100, 50, 60, share=0.8), NOW, NOW + 59.9)) == pytest.approx(30, abs=2)
 
 
 def test_when_our_share_is_used_up_the_window_must_end() -> None:
-    assert told(100, 15, 42, share=0.8).ready_at(NOW) == NOW + 42
+    assert budget_of(100, 15, 42, share=0.8).ready_at(NOW) == NOW + 42
 
 
 def test_the_next_window_begins_by_itself() -> None:
-    budget = told(100, 0, 10)
+    budget = budget_of(100, 0, 10)
     assert budget.ready_at(NOW) == NOW + 10
     assert budget.ready_at(NOW + 10) <= NOW + 10
 
@@ -88,7 +90,7 @@ def test_polls_under_way_are_not_sent_again() -> None:
 
 
 def test_answers_that_overtook_each_other_do_not_give_budget_back() -> None:
-    budget = told(100, 2, 30)
+    budget = budget_of(100, 2, 30)
     budget.sent(NOW)
     budget.answered(RateLimit(100, 50, 30), NOW)
     assert budget.ready_at(NOW + 29) >= NOW + 29 or len(sent_until(budget, NOW, NOW + 29)) <= 2
@@ -96,18 +98,18 @@ def test_answers_that_overtook_each_other_do_not_give_budget_back() -> None:
 
 @pytest.mark.parametrize("reset", [3600, 86_400, 1e9])
 def test_a_window_that_never_ends_is_a_clock_that_is_wrong(reset: float) -> None:
-    assert told(100, 0, reset).ready_at(NOW) == NOW + 60
+    assert budget_of(100, 0, reset).ready_at(NOW) == NOW + 60
 
 
 def test_after_a_429_nobody_goes_until_the_window_ends() -> None:
-    budget = told(100, 90, 30)
+    budget = budget_of(100, 90, 30)
     budget.refused(30, NOW)
     assert budget.ready_at(NOW) == NOW + 30
     assert budget.ready_at(NOW + 29.9) == NOW + 30
 
 
 def test_after_a_429_they_come_back_spread_over_the_window() -> None:
-    budget = told(100, 90, 30)
+    budget = budget_of(100, 90, 30)
     budget.refused(30, NOW)
     moments = sent_until(budget, NOW, NOW + 90)
     assert moments[0] >= NOW + 30
@@ -127,5 +129,5 @@ def test_after_a_429_that_names_no_limit_a_few_try() -> None:
 
 
 def test_a_share_below_one_poll_is_one_poll() -> None:
-    budget = told(6, 6, 60, share=0.1)
+    budget = budget_of(6, 6, 60, share=0.1)
     assert len(sent_until(budget, NOW, NOW + 300)) >= 3

@@ -46,7 +46,7 @@ def saw(plan: PollPlan, task_id: str, answer: str | StreamException, now: float,
     return plan.saw((task_id, STREAM_TASKS), task, None, now)
 
 
-def test_what_joins_is_looked_at_at_once() -> None:
+def test_a_wait_that_joins_is_polled_at_once() -> None:
     plan = new_plan()
     joined(plan, "a", "b")
     joined(plan, "c")
@@ -63,7 +63,7 @@ def test_a_look_that_is_under_way_is_not_made_again() -> None:
     assert plan.pause(NOW + 100) > 100
 
 
-def test_two_waits_for_the_same_stream_task_share_its_looks() -> None:
+def test_two_waits_for_the_same_stream_task_share_its_polls() -> None:
     plan = new_plan()
     first, second = joined(plan, "a"), joined(plan, "a", "b")
     polls = 0
@@ -74,7 +74,7 @@ def test_two_waits_for_the_same_stream_task_share_its_looks() -> None:
     assert 10 <= polls <= 20
     assert taken(plan, NOW + 30) != []
     seen = saw(plan, "a", "completed", NOW + 30)
-    assert [wait for wait, _ in seen.notes] == [first, second]
+    assert [wait for wait, _ in seen.lines] == [first, second]
     assert first.outcome is Outcome.COMPLETED
     assert second.outcome is None
 
@@ -134,7 +134,7 @@ def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
     assert wait.outcome is Outcome.TIMED_OUT
 
 
-def test_what_ended_while_nobody_looked_is_looked_at() -> None:
+def test_a_stream_task_that_ended_between_polls_is_polled() -> None:
     plan = new_plan()
     wait = joined(plan, "a", started_at=NOW - 1000, terms=WaitTerms(timeout=60))
     assert plan.expire(NOW) == []
@@ -143,13 +143,13 @@ def test_what_ended_while_nobody_looked_is_looked_at() -> None:
     assert wait.outcome is Outcome.COMPLETED
 
 
-def test_who_leaves_is_not_looked_at_and_leaves_nothing() -> None:
+def test_a_wait_that_leaves_is_not_polled_and_leaves_nothing() -> None:
     plan = new_plan()
     wait = joined(plan, "a", "b")
     taken(plan, NOW)
     plan.leave(wait)
     assert len(plan) == 0
-    assert saw(plan, "a", "running", NOW).notes == []
+    assert saw(plan, "a", "running", NOW).lines == []
     assert taken(plan, NOW + 100) == []
     assert plan.expire(NOW + 10_000) == []
     assert plan.pause(NOW + 10_000) == inf
@@ -203,7 +203,7 @@ def test_a_loop_that_is_a_little_late_changes_nothing() -> None:
     [(NOW + 7, 3), (None, 5), (NOW - 100, 10), (NOW + 500, 0)],
     ids=["as Stream says", "the middle", "Stream's clock is slow", "Stream's clock is fast"],
 )
-def test_the_detection_delay_lies_between_two_looks(updated_at: float | None, delay: float) -> None:
+def test_the_detection_delay_lies_between_two_polls(updated_at: float | None, delay: float) -> None:
     plan = new_plan()
     joined(plan, "a", terms=WaitTerms(3600, 9, 9))
     taken(plan, NOW)

@@ -70,7 +70,7 @@ def test_new_durations_are_learned_and_old_ones_forgotten() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_was_seen_there_is_always_a_next_look(seed: int) -> None:
+def test_whatever_was_seen_there_is_always_a_next_poll(seed: int) -> None:
     dice = random.Random(seed)
     schedule = PollSchedule()
     for _ in range(dice.randrange(300)):

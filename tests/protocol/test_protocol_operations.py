@@ -478,9 +478,7 @@ def test_what_stream_answers_to_a_submission(
         (RUN, {"task_id": "a", "run": "b"}, "no id at 'run.task_id', but 'task_id', 'run'"),
     ],
 )
-def test_an_answer_that_tells_nothing_is_an_error(
-    operation: Operation, body: dict[str, Any], words: str
-) -> None:
+def test_an_answer_without_an_id_is_an_error(operation: Operation, body: dict[str, Any], words: str) -> None:
     with pytest.raises(StreamApiException, match=re.escape(words)) as caught:
         operation.read(body, None, 201)
     # Stream has accepted something, so it must not be sent again.

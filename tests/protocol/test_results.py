@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.protocol.results import (
-    CHANNELS_NOT_TOLD,
+    NO_CHANNELS,
+    NO_OUTCOME,
     NO_REASON,
-    NOT_TOLD,
     failed_items,
     in_words,
     own_status,
@@ -54,23 +54,23 @@ BATCH: dict[str, Any] = {
         ({"status": "error", "error": f"see {SIGNED}"}, "see https://storage.example/x.json"),
         ({"status": "not_found"}, "not_found"),
         ({"status": "pending"}, "pending"),
-        ({"status": ""}, NOT_TOLD),
-        ({"status": None}, NOT_TOLD),
+        ({"status": ""}, NO_OUTCOME),
+        ({"status": None}, NO_OUTCOME),
         ({"status": 5}, "5"),
-        ({"status": []}, NOT_TOLD),
+        ({"status": []}, NO_OUTCOME),
         ({"error": "gone"}, "gone"),
-        ({"error": None}, NOT_TOLD),
-        ({}, NOT_TOLD),
-        (None, NOT_TOLD),
+        ({"error": None}, NO_OUTCOME),
+        ({}, NO_OUTCOME),
+        (None, NO_OUTCOME),
         ("ok", None),
         ("OK", None),
         ("failed", "failed"),
         ("not_found", "not_found"),
-        ("", NOT_TOLD),
-        (0, NOT_TOLD),
+        ("", NO_OUTCOME),
+        (0, NO_OUTCOME),
         (5, "5"),
         (True, "True"),
-        ([], NOT_TOLD),
+        ([], NO_OUTCOME),
         (["gone"], "['gone']"),
     ],
 )
@@ -106,11 +106,11 @@ def test_a_result_with_an_error_has_failed_whatever_its_status(result: Any, stat
 @pytest.mark.parametrize(
     ("result", "failed"),
     [
-        ({"id": "failed", "name": "Ann Smith"}, {"id": "failed", "name": NOT_TOLD}),
-        ({"id": "error", "email": "ann@x", "role": "user"}, dict.fromkeys(("email", "role"), NOT_TOLD)),
-        ({"name": "Ok", "nick_name": "Annie"}, {"nick_name": NOT_TOLD}),
+        ({"id": "failed", "name": "Ann Smith"}, {"id": "failed", "name": NO_OUTCOME}),
+        ({"id": "error", "email": "ann@x", "role": "user"}, dict.fromkeys(("email", "role"), NO_OUTCOME)),
+        ({"name": "Ok", "nick_name": "Annie"}, {"nick_name": NO_OUTCOME}),
         # It may as well be an item that is called so, and has failed.
-        ({"joe": "ok", "name": "not found"}, {"name": NOT_TOLD}),
+        ({"joe": "ok", "name": "not found"}, {"name": NO_OUTCOME}),
         ({"joe": "ok", "ann": "not found"}, {"ann": "not found"}),
         ({"joe": "ok", "name": "failed"}, {"name": "failed"}),
         ({"joe": "ok", "name": {"error": "gone"}}, {"name": "gone"}),
@@ -140,7 +140,7 @@ def test_what_may_be_a_name_is_no_reason(result: Any, failed: dict[str, str]) ->
         5,
     ],
 )
-def test_what_tells_of_no_item_names_none(result: Any) -> None:
+def test_a_result_without_items_names_none(result: Any) -> None:
     assert verdicts(result) == {}
 
 
@@ -186,20 +186,20 @@ def test_a_text_of_failure_is_no_reason_of_what_went_well() -> None:
         ),
         ([{"cids": ["a:1"]}], {"a:1": NO_REASON}),
         ([{"reason": None, "cids": ["a:1"]}], {"a:1": NO_REASON}),
-        ([{"reason": "frozen", "cids": []}], {"frozen": CHANNELS_NOT_TOLD}),
-        ([{"reason": "frozen", "cids": None}], {"frozen": CHANNELS_NOT_TOLD}),
-        ([{"reason": "frozen", "cids": {}}], {"frozen": CHANNELS_NOT_TOLD}),
-        ([{"reason": "frozen", "cids": [None, ""]}], {"frozen": CHANNELS_NOT_TOLD}),
+        ([{"reason": "frozen", "cids": []}], {"frozen": NO_CHANNELS}),
+        ([{"reason": "frozen", "cids": None}], {"frozen": NO_CHANNELS}),
+        ([{"reason": "frozen", "cids": {}}], {"frozen": NO_CHANNELS}),
+        ([{"reason": "frozen", "cids": [None, ""]}], {"frozen": NO_CHANNELS}),
         ([{"reason": "frozen", "cids": "a:1"}], {"a:1": "frozen"}),
-        ([{"reason": "frozen"}], {"frozen": CHANNELS_NOT_TOLD}),
-        ([{}], {CHANNELS_NOT_TOLD: NO_REASON}),
-        ([None], {CHANNELS_NOT_TOLD: NO_REASON}),
+        ([{"reason": "frozen"}], {"frozen": NO_CHANNELS}),
+        ([{}], {NO_CHANNELS: NO_REASON}),
+        ([None], {NO_CHANNELS: NO_REASON}),
         (["a:1"], {"a:1": NO_REASON}),
         ([5], {"5": NO_REASON}),
-        ("all of them", {"all of them": CHANNELS_NOT_TOLD}),
-        (3, {"3": CHANNELS_NOT_TOLD}),
+        ("all of them", {"all of them": NO_CHANNELS}),
+        (3, {"3": NO_CHANNELS}),
         ({"reason": "frozen", "cids": ["a:1"]}, {"a:1": "frozen"}),
-        ({"reason": "frozen"}, {"frozen": CHANNELS_NOT_TOLD}),
+        ({"reason": "frozen"}, {"frozen": NO_CHANNELS}),
         ([], {}),
         (None, {}),
         (0, {}),
@@ -210,7 +210,7 @@ def test_channels_that_failed_are_named_or_else_their_reason_is(groups: Any, fai
 
 
 def test_channels_that_failed_are_found_without_any_other_field() -> None:
-    assert failed_items({"failed_channels": [{"reason": "frozen"}]}) == {"frozen": CHANNELS_NOT_TOLD}
+    assert failed_items({"failed_channels": [{"reason": "frozen"}]}) == {"frozen": NO_CHANNELS}
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_text_at_status_is_the_status_of_the_result_unless_it_stands_among_tex
         ({"description": "ok"}, ""),
         ({"description": GONE, "joe": OK}, "1 item failed: description (gone)"),
         ({"joe": GONE, "ann": OK}, "1 item failed: joe (gone)"),
-        ({"failed_channels": [{"reason": "busy"}]}, f"1 item failed: busy ({CHANNELS_NOT_TOLD})"),
+        ({"failed_channels": [{"reason": "busy"}]}, f"1 item failed: busy ({NO_CHANNELS})"),
         ("full", "full"),
         ("failed", ""),
         ({"url": SIGNED}, ""),
@@ -325,7 +325,7 @@ def test_no_failed_channels_pass_beside_whatever_else(others: dict[str, Any], gr
 
 
 @fuzz(json_values.anything | json_values.documents)
-def test_whatever_a_result_is_what_is_said_of_it_is_text(result: Any) -> None:
+def test_any_result_is_described_in_text(result: Any) -> None:
     assert all(isinstance(text, str) for pair in failed_items(result).items() for text in pair)
     assert isinstance(own_status(result), str)
     assert isinstance(reason(result), str)

@@ -92,10 +92,10 @@ def test_the_status_decides_whether_the_wait_is_over(
 
 def test_an_unknown_status_is_mentioned_once() -> None:
     wait = waiting_for("a", "b")
-    note = seen(wait, "defrosting", 1)
-    assert note is not None
-    assert "'defrosting'" in note
-    assert "a" in note
+    line = seen(wait, "defrosting", 1)
+    assert line is not None
+    assert "'defrosting'" in line
+    assert "a" in line
     assert seen(wait, "defrosting", 2) is None
     assert seen(wait, "defrosting", 2, "b") is None
     assert "thawing" in (seen(wait, "thawing", 3) or "")
@@ -202,7 +202,7 @@ def test_the_look_at_the_deadline_decides_where_that_comes_first() -> None:
     assert wait.outcome is Outcome.FAILED
 
 
-def test_a_failure_that_may_pass_is_no_success_where_nobody_looked_at_the_deadline() -> None:
+def test_a_failure_that_may_pass_is_no_success_without_a_poll_at_the_deadline() -> None:
     wait = waiting_for(terms=WaitTerms(timeout=7))
     seen(wait, NO_REASON, 5)
     wait.expire(START + 20)
@@ -211,13 +211,13 @@ def test_a_failure_that_may_pass_is_no_success_where_nobody_looked_at_the_deadli
         wait.result()
 
 
-def test_a_wait_of_zero_seconds_believes_its_only_look() -> None:
+def test_a_wait_of_zero_seconds_believes_its_only_poll() -> None:
     wait = waiting_for(terms=WaitTerms(timeout=0))
     seen(wait, NO_REASON, 0)
     assert wait.outcome is Outcome.FAILED
 
 
-def test_while_one_failure_is_confirmed_the_others_are_looked_at_as_ever() -> None:
+def test_while_one_failure_is_confirmed_the_others_are_polled_as_ever() -> None:
     wait = waiting_for("a", "b")
     seen(wait, NO_REASON, 0)
     seen(wait, "running", 0, "b")
@@ -233,7 +233,7 @@ def test_while_one_failure_is_confirmed_the_others_are_looked_at_as_ever() -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "note"),
+    ("status", "outcome", "line"),
     [
         ("completed", Outcome.COMPLETED, None),
         ("failed", Outcome.FAILED, "is completed, but its work failed: channel_batch_update: full"),
@@ -245,13 +245,13 @@ def test_while_one_failure_is_confirmed_the_others_are_looked_at_as_ever() -> No
     ],
 )
 def test_the_status_inside_the_result_of_a_batch_update_decides(
-    status: str, outcome: Outcome | None, note: str | None
+    status: str, outcome: Outcome | None, line: str | None
 ) -> None:
     wait = waiting_for()
     task = StreamTask("a", "completed", {"operation": "hide", "status": status, "description": "full"})
-    told = seen(wait, task, 1)
+    logged = seen(wait, task, 1)
     assert wait.outcome is outcome
-    assert told == (f"Stream task a {note}" if note else None)
+    assert logged == (f"Stream task a {line}" if line else None)
     assert seen(wait, task, 2) is None
 
 
@@ -388,9 +388,9 @@ PASSING = [
 @pytest.mark.parametrize("error", PASSING)
 def test_an_error_that_passes_is_waited_out(error: StreamException) -> None:
     wait = waiting_for()
-    note = seen(wait, error, 1)
+    line = seen(wait, error, 1)
     assert wait.outcome is None
-    assert str(error) in (note or "")
+    assert str(error) in (line or "")
     seen(wait, "completed", 10)
     assert wait.outcome is Outcome.COMPLETED
 
@@ -515,7 +515,7 @@ def test_the_deadline_is_absolute() -> None:
 # -- many Stream tasks -------------------------------------------------------------------------------------
 
 
-def test_many_stream_tasks_are_all_looked_at_and_returned_in_order() -> None:
+def test_many_stream_tasks_are_all_polled_and_returned_in_order() -> None:
     ids = [f"task-{number}" for number in range(1000)]
     wait = Wait(ids, HOURS, START)
     assert sorted(wait.due(START)) == sorted(ids)
@@ -539,7 +539,7 @@ def test_each_stream_task_has_its_own_schedule() -> None:
     assert wait.due(START + 60) == ["b"]
 
 
-def test_a_duplicate_is_looked_at_once_and_returned_twice() -> None:
+def test_a_duplicate_is_polled_once_and_returned_twice() -> None:
     wait = Wait(["a", "b", "a"], HOURS, START)
     assert wait.due(START) == ["a", "b"]
     seen(wait, "completed", 1, "a")

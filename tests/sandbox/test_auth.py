@@ -89,7 +89,7 @@ def test_a_user_may_not_do_what_servers_do(raw: RawClient) -> None:
         ({"Authorization": "nonsense"}, "invalid"),
     ],
 )
-def test_the_journal_tells_whether_the_token_held(
+def test_the_journal_says_whether_the_token_held(
     raw: RawClient, headers: Mapping[str, str], verdict: str
 ) -> None:
     raw.send("GET", PATH, headers=dict(headers))

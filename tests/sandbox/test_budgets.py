@@ -76,7 +76,7 @@ class TestRules:
 
 
 class TestOnTheWire:
-    def test_every_answer_of_a_limited_endpoint_tells_where_the_budget_stands(self, raw: RawClient) -> None:
+    def test_every_answer_of_a_limited_endpoint_reports_the_budget(self, raw: RawClient) -> None:
         reply = raw.delete_channels()
         assert reply.headers["x-ratelimit-limit"] == "60"
         assert reply.headers["x-ratelimit-remaining"] == "59"
@@ -84,7 +84,7 @@ class TestOnTheWire:
         assert refused.status == 400
         assert refused.headers["x-ratelimit-remaining"] == "58"
 
-    def test_an_endpoint_without_a_limit_tells_nothing(self, raw: RawClient) -> None:
+    def test_an_endpoint_without_a_limit_says_nothing(self, raw: RawClient) -> None:
         headers = raw.send("GET", "/api/v2/rate_limits").headers
         assert not [name for name in headers if name.startswith("x-ratelimit")]
 

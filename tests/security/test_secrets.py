@@ -75,7 +75,7 @@ WAYS = [echo, echo_as_text, refuse, hang_up, nonsense]
 
 
 @pytest.mark.parametrize("respond", WAYS)
-def test_an_exception_tells_nothing(
+def test_an_exception_holds_no_secret(
     server: HostileServer, hook: StreamHook, wait_for: WaitFor, logs: Logs, respond: Callable[..., None]
 ) -> None:
     server.respond = respond
@@ -86,7 +86,7 @@ def test_an_exception_tells_nothing(
 
 
 @pytest.mark.parametrize("respond", WAYS)
-def test_a_submission_that_fails_tells_nothing(
+def test_a_submission_that_fails_holds_no_secret(
     server: HostileServer, hook: StreamHook, logs: Logs, respond: Callable[..., None]
 ) -> None:
     server.respond = respond
@@ -96,7 +96,7 @@ def test_a_submission_that_fails_tells_nothing(
 
 
 @pytest.mark.parametrize("respond", WAYS)
-def test_the_button_test_tells_nothing(
+def test_the_button_test_shows_no_secret(
     server: HostileServer, hook: StreamHook, respond: Callable[..., None]
 ) -> None:
     server.respond = respond
@@ -118,7 +118,7 @@ def test_the_button_test_tells_nothing(
         {"extra": {"request_timeout": "soon"}},
     ],
 )
-def test_a_connection_that_cannot_be_used_tells_nothing(
+def test_a_connection_that_cannot_be_used_shows_no_secret(
     set_connection: SetConnection, hook: StreamHook, fields: dict[str, Any]
 ) -> None:
     set_connection(**{"password": SECRET, **fields})

@@ -146,7 +146,7 @@ def test_what_is_not_the_last_word_is_waited_out(
         ({"result": {"status": "failed"}}, "channel_batch_update: Stream gives no reason"),
     ],
 )
-def test_a_failure_that_may_pass_is_confirmed_by_two_more_looks(
+def test_a_failure_that_may_pass_is_confirmed_by_two_more_polls(
     answer: dict[str, Any],
     why: str,
     start_task: StartTask,

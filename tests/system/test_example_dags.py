@@ -185,7 +185,7 @@ class TestFailureAlerts:
             ("no_connection", "stream_forgotten"),
         ],
     )
-    def test_each_failure_is_told_in_the_channel_and_in_the_mailbox(
+    def test_each_failure_is_reported_in_the_channel_and_in_the_mailbox(
         self, real: RealStream, run_id: str, task_id: str, words: str
     ) -> None:
         assert states(real, self.DAG_ID, run_id)[task_id] == "failed"
@@ -199,7 +199,7 @@ class TestFailureAlerts:
         ]
         assert alert in text_of(real.mailed(self.DAG_ID, run_id)[task_id])
 
-    def test_that_the_run_is_late_is_told_by_the_triggerer(self, real: RealStream, run_id: str) -> None:
+    def test_a_late_run_is_reported_by_the_triggerer(self, real: RealStream, run_id: str) -> None:
         (alert,) = (
             message["text"]
             for message in real.sandbox.control.messages(ALERTS)
@@ -207,6 +207,6 @@ class TestFailureAlerts:
         )
         assert alert.startswith(f"{self.DAG_ID} missed its deadline (run {run_id})")
 
-    def test_nothing_else_is_told(self, real: RealStream, run_id: str) -> None:
+    def test_nothing_else_is_reported(self, real: RealStream, run_id: str) -> None:
         failed = set(states(real, self.DAG_ID, run_id))
         assert set(real.posted(self.DAG_ID, run_id)) == set(real.mailed(self.DAG_ID, run_id)) == failed

@@ -159,7 +159,7 @@ class TestTheAlert:
         assert posted_at - failed_at < 60
         assert mailed_at.timestamp() - failed_at < 60
 
-    def test_nobody_is_told_of_the_nights_that_went_well(self, real: RealStream, story: Story) -> None:
+    def test_nights_that_went_well_are_not_reported(self, real: RealStream, story: Story) -> None:
         for night in (NIGHTS[0], NIGHTS[2]):
             assert real.posted(EXPORT, story.run_ids[night]) == {}
             assert real.mailed(EXPORT, story.run_ids[night]) == {}

@@ -131,7 +131,7 @@ class TestTriggererDies:
         assert first <= 30
         assert all(left <= first - 8 for left in later)
 
-    def test_a_wait_that_nobody_watched_is_looked_at_once_more(self, real: RealStream) -> None:
+    def test_a_wait_that_nobody_watched_is_polled_once_more(self, real: RealStream) -> None:
         run_id = real.airflow.trigger("wait_as_told", conf={"cids": ["messaging:slow-2"]})
         wait_until_deferred(real, "wait_as_told", run_id, "wait")
         real.airflow.kill("triggerer")

@@ -213,7 +213,7 @@ def test_a_wait_is_one_span_from_its_beginning_however_often_it_moved(
     assert span.attributes["streamtasks.polls"] > 0
 
 
-def test_listeners_are_told_by_a_worker(rig: Rig, stalled: Waits) -> None:
+def test_listeners_are_notified_by_a_worker(rig: Rig, stalled: Waits) -> None:
     plugins = rig.airflow.home / "plugins"
     plugins.mkdir()
     (plugins / "listening.py").write_text(LISTENER)

@@ -124,7 +124,7 @@ class TestOneWorkerForWhatWentWrong:
         assert state(real, runs, "ww_partial", "strict") == "failed"
         assert "half of it" in real.airflow.logs("ww_partial", runs["ww_partial"], "strict")
 
-    def test_an_xcom_that_is_missing_is_told_of(self, real: RealStream, runs: dict[str, str]) -> None:
+    def test_a_missing_xcom_is_logged(self, real: RealStream, runs: dict[str, str]) -> None:
         assert state(real, runs, "ww_no_id") == "failed"
         log = real.airflow.logs("ww_no_id", runs["ww_no_id"], "wait")
         assert "no Airflow task that it comes from has pushed an id" in log

@@ -23,7 +23,7 @@ def test_units(count: float, text: str) -> None:
     assert in_units(count) == text
 
 
-def test_the_log_tells_rate_and_time_left_every_ten_seconds(
+def test_the_log_gives_rate_and_time_left_every_ten_seconds(
     logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

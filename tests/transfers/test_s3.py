@@ -199,7 +199,7 @@ def test_a_killed_process_leaves_no_object_and_the_next_one_ends_as_ever(
     assert bucket.read("x") == CONTENT
 
 
-def test_nothing_of_the_credentials_is_told(
+def test_nothing_of_the_credentials_is_logged(
     bucket: Bucket, start_export: StartExport, store: Store, logs: Logs
 ) -> None:
     stored = store(start_export(), destination=FOLDER)

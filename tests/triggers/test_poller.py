@@ -96,7 +96,7 @@ async def test_all_waits_of_a_connection_share_one_session(
     assert connections_read == [CONN]
 
 
-async def test_two_waits_for_one_stream_task_share_its_looks(
+async def test_two_waits_for_one_stream_task_share_its_polls(
     start_task: StartTask, control: SandboxControl
 ) -> None:
     task_id = start_task(running=0.7)
@@ -202,7 +202,7 @@ async def test_a_wrong_secret_ends_all_waits_with_few_readings(
     assert len(connections_read) <= 4
 
 
-async def test_a_connection_that_cannot_be_used_is_told_of_and_leaves_nothing(
+async def test_a_connection_that_cannot_be_used_is_reported_and_leaves_nothing(
     set_connection: SetConnection,
 ) -> None:
     set_connection(password="")
@@ -225,7 +225,7 @@ async def test_whatever_breaks_nobody_waits_for_ever(
         wait.result()
 
 
-async def test_what_deserves_a_line_is_told_to_those_who_wait_only(
+async def test_what_deserves_a_line_is_logged_by_those_who_wait_only(
     start_task: StartTask, control: SandboxControl
 ) -> None:
     strange = start_task(running=0.5, end="defrosting")

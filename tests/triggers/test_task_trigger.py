@@ -221,7 +221,7 @@ async def test_what_is_running_again_when_the_worker_looks_is_waited_for_on(
     assert len(control.journal("GetTask")) > 2
 
 
-async def test_what_seems_to_have_failed_only_when_the_worker_looks_is_looked_at_again(
+async def test_what_seems_to_have_failed_only_when_the_worker_polls_is_polled_again(
     start_task: StartTask, control: SandboxControl
 ) -> None:
     task_id = start_task()
@@ -263,7 +263,7 @@ async def test_many_stream_tasks_fire_one_event(start_task: StartTask, control: 
     assert {request["path"].rpartition("/")[2] for request in control.journal("GetTask")} == set(ids)
 
 
-async def test_a_stream_task_that_stands_there_twice_is_looked_at_once(
+async def test_a_stream_task_that_is_given_twice_is_polled_once(
     start_task: StartTask, control: SandboxControl
 ) -> None:
     task_id = start_task()
