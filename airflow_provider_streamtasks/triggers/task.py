@@ -6,8 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -33,6 +35,10 @@ _shared_terms = lru_cache(maxsize=256)(WaitTerms)
 _shared_policy = lru_cache(maxsize=256)(XComPolicy)
 
 
+_writer = ThreadPoolExecutor(1, "stream-task-log")
+"""The thread that writes lines: one of its own, so that a full pipe blocks no thread that others need."""
+
+
 async def write(level: int, line: str) -> None:
     """
     Write a line to the log of the trigger that runs, from a thread.
@@ -42,7 +48,9 @@ async def write(level: int, line: str) -> None:
     :param level: of :mod:`logging`
     """
     if log.isEnabledFor(level):
-        await asyncio.to_thread(_write, level, line)
+        # In this context, by which Airflow knows whose line it is.
+        job = partial(copy_context().run, _write, level, line)
+        await asyncio.get_running_loop().run_in_executor(_writer, job)
 
 
 def _write(level: int, line: str) -> None:
@@ -186,6 +194,10 @@ class StreamTaskTrigger(BaseTrigger):
             return "items failed, and fail_on_partial is True"
         for secret in delivery.secrets:
             await _compat.amask_secret(secret)
+        for line in delivery.log_lines:
+            await write(logging.INFO, line)
+        for line in delivery.warnings:
+            await write(logging.WARNING, line)
         await asyncio.to_thread(self._push, delivery)
         return None
 
@@ -193,10 +205,6 @@ class StreamTaskTrigger(BaseTrigger):
         # Not as xcoms of the event: those reach the next task as text, and pass by an XCom backend (3.3.2).
         from airflow.sdk.execution_time.xcom import XCom  # only where tasks run
 
-        for line in delivery.log_lines:
-            log.info(line)
-        for line in delivery.warnings:
-            log.warning(line)
         for key, value in delivery.xcoms.items():
             XCom.set(key=key, value=value, **self._place())
 

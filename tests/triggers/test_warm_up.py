@@ -21,7 +21,7 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
-from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
+from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, write
 from airflow_provider_streamtasks.triggers.warm_up import WarmUp
 from tests.airflow_tasks import TaskInstance
 from tests.conftest import Logs, StartTask
@@ -109,6 +109,17 @@ async def test_a_log_that_nobody_reads_does_not_block_the_event_loop(
     assert len(full_pipe.blocked) == 2
     assert threading.current_thread() not in full_pipe.blocked
     assert full_pipe.files == {"task.py"}
+
+
+async def test_a_log_that_nobody_reads_blocks_one_thread_only(full_pipe: FullPipe) -> None:
+    """Airflow and aiohttp need the threads of the event loop, to log an end and to look up a name."""
+    lines = [asyncio.ensure_future(write(logging.INFO, f"line {number}")) for number in range(100)]
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+    assert len(full_pipe.blocked) <= 1
+    full_pipe.read.set()
+    await asyncio.gather(*lines)
+    assert len(full_pipe.blocked) == 100
+    assert len(set(full_pipe.blocked)) == 1
 
 
 # -- Airflow's in-process API ------------------------------------------------------------------------------
