@@ -75,9 +75,17 @@ def add(waits: Waits, now: datetime, dag_id: str, task_id: str = "wait", **given
     waits.add(dag_id, task_id, **arguments)
 
 
+def said(now: datetime, *, ago: float, **more: Any) -> dict[str, Any]:
+    """Return a record of how far a wait has come, after what Stream said some seconds ago."""
+    numbers = {"stream_tasks": 5, "finished": 2, "failed": 0}
+    at = (now - timedelta(seconds=ago)).isoformat()
+    return {"status": "running", "said_at": at, "errors_since": None, **numbers, **more}
+
+
 class TestWaits:
     def test_each_has_a_row(self, reader: Any, waits: Waits, now: datetime) -> None:
-        add(waits, now, "exports", stream_task_ids=["aaa", "bbb", "ccc", "ddd", "eee"])
+        ids = ["aaa", "bbb", "ccc", "ddd", "eee"]
+        add(waits, now, "exports", stream_task_ids=ids, progress=said(now, ago=20))
         add(waits, now, "imports", map_index=4)
         add(waits, now, "late", started_at=now.timestamp() - 3600)
 
@@ -87,28 +95,23 @@ class TestWaits:
         text = rows.filter(has_text="exports").inner_text()
         assert "5: aaa, bbb, ccc and 2 more" in text
         assert re.search(r"5 min( \d+ s)?\s+in (10 min|9 min \d+ s)\s+stream_default\s+none yet", text)
-        assert "wait [4]" in rows.filter(has_text="imports").inner_text()
+        assert re.search(r"running, \d+ s ago; 2 of 5 finished", text)
+        text = rows.filter(has_text="imports").inner_text()
+        assert "wait [4]" in text
         assert "not recorded yet" in text
         assert "passed 45 min" in rows.filter(has_text="late").inner_text()
         assert page.get_by_text("as of").count() == 1
         assert page.get_by_text("3 waits").count() == 1
 
     def test_what_stream_said_last_is_shown(self, reader: Any, waits: Waits, now: datetime) -> None:
-        said = {
-            "status": "running",
-            "said_at": (now - timedelta(seconds=90)).isoformat(),
-            "stream_tasks": 3,
-            "finished": 2,
-            "failed": 1,
-            "errors_since": None,
-        }
-        add(waits, now, "exports", progress=said)
-        add(waits, now, "deaf", progress={**said, "errors_since": (now - timedelta(seconds=60)).isoformat()})
+        add(waits, now, "exports", progress=said(now, ago=90, failed=1))
+        silent = (now - timedelta(seconds=60)).isoformat()
+        add(waits, now, "deaf", progress=said(now, ago=90, failed=1, errors_since=silent))
 
         rows = reader().open(PAGE).get_by_test_id("wait")
         rows.nth(1).wait_for()
         text = rows.filter(has_text="exports").inner_text()
-        assert re.search(r"running, 1 min( \d+ s)? ago; 2 of 3 finished, 1 failed", text)
+        assert re.search(r"running, 1 min( \d+ s)? ago; 2 of 5 finished, 1 failed", text)
         assert "only errors" not in text
         assert re.search(r"only errors for 1 min", rows.filter(has_text="deaf").inner_text())
 
