@@ -500,10 +500,10 @@ def test_seconds_that_are_none_are_refused(
 def test_the_defaults_of_a_wait_come_from_airflows_configuration(
     start_task: StartTask, control: SandboxControl, hook: StreamHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW__STREAMTASKS__TIMEOUT", "0.5")
+    monkeypatch.setenv("AIRFLOW__STREAMTASKS__TIMEOUT", "1.5")
     monkeypatch.setenv("AIRFLOW__STREAMTASKS__POLL_INTERVAL", "0.1")
     task_id = start_task(end="never")
-    with pytest.raises(StreamTaskTimeout, match=r"within 0\.5 s"):
+    with pytest.raises(StreamTaskTimeout, match=r"within 1\.5 s"):
         hook.wait_for_task(task_id)
     assert len(control.journal("GetTask")) >= 4
 
