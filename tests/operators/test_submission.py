@@ -603,7 +603,8 @@ def test_behind_a_long_pause_it_still_waits_if_asked_to(
 ) -> None:
     set_connection(extra={"rate_limit_share": 1})
     control.fate(pending=0, running=0)
-    control.budget("DeleteChannels", limit=2, window=6)
+    # Of two in a window, the three batches would all pass where a window ends between them.
+    control.budget("DeleteChannels", limit=1, window=3)
     execute(run, **WAIT, deferrable=True)
     assert [deferral.method_name for deferral in run.deferrals][-2:] == ["go_on", "execute_complete"]
     assert len(run.xcoms["result"]) == 3
