@@ -130,7 +130,8 @@ def decide(
     inside = failed_inside(tasks, refused)
     results = [task.result for task in tasks]
     value = one_or_list(results) if policy.single is None else results[0] if policy.single else results
-    delivery = _deliver(value, _joined(inside), [each for each in inside if inside[each]], policy, whole)
+    task_ids = [each for each in inside if inside[each]]
+    delivery = _deliver(value, _joined(inside), task_ids, policy, whole, ended.noun)
     if policy.result_key == RETURN_VALUE or delivery.failure or not policy.do_xcom_push:
         return delivery
     ids = one_or_list([task.task_id for task in tasks])
@@ -199,12 +200,17 @@ def _joined(inside: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def _deliver(
-    value: Any, failed: Mapping[str, str], task_ids: Sequence[str], policy: XComPolicy, whole: str = ""
+    value: Any,
+    failed: Mapping[str, str],
+    task_ids: Sequence[str],
+    policy: XComPolicy,
+    whole: str = "",
+    noun: str = STREAM_TASKS.noun,
 ) -> Delivery:
     key = policy.result_key
     if not failed:
         return limited({key: value}, policy, whole)
-    error = partial_failure(failed, task_ids)
+    error = partial_failure(failed, task_ids, noun)
     if policy.fail_on_partial:
         allowed = limited({FAILED_ITEMS: failed}, policy, whole)
         secrets = dict.fromkeys(signatures([failed, value]))

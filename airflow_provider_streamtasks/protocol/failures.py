@@ -36,16 +36,19 @@ def failure(
     )
 
 
-def partial_failure(failed_items: Mapping[str, str], task_ids: Sequence[str]) -> StreamTaskException:
+def partial_failure(
+    failed_items: Mapping[str, str], task_ids: Sequence[str], noun: str = STREAM_TASKS.noun
+) -> StreamTaskException:
     """
     Return the exception for items that failed although Stream completed the work.
 
     :param failed_items: item -> reason, at least one
     :param task_ids: the Stream tasks that they belong to; none where Stream did the work at once
+    :param noun: what one of them is called
     """
     text = results.in_words(failed_items)
     return StreamTaskException(
-        f"Stream completed {in_words(task_ids) if task_ids else 'the request'}, but {text}",
+        f"Stream completed {in_words(task_ids, noun) if task_ids else 'the request'}, but {text}",
         task_id=task_ids[0] if task_ids else "",
         error_type="partial_failure",
         description=text,

@@ -290,6 +290,13 @@ def test_items_that_failed_inside_are_a_failure_if_asked_for() -> None:
     assert list(delivery.secrets) == ["Expires=1&Signature=abc"]
 
 
+def test_an_import_of_which_items_failed_is_called_an_import() -> None:
+    ended = Ended([StreamTask("id-0", "completed", PARTIAL)], [], 60.0, Import.noun)
+    for policy in (XComPolicy(), XComPolicy(fail_on_partial=True)):
+        delivery = decide(ended, policy)
+        assert "Stream completed the import id-0, but" in f"{delivery.failure}{delivery.warnings}"
+
+
 @pytest.mark.parametrize(
     ("policy", "keys"),
     [
