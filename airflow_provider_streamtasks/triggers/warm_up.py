@@ -42,14 +42,15 @@ class WarmUp:
 
     A triggerer builds one for the first call that goes to Airflow's database (3.3.2). That takes seconds, in
     which nobody reads what triggers log, nor takes in what they fire. So it is brought about once, when no
-    new wait has begun for a moment, because each of those writes to the log.
+    new wait has begun for a while: each of those writes to the log, and a busy triggerer takes them in
+    by the dozen, seconds apart.
 
     :param quiet: seconds without a new wait
     :param latest: seconds after the first wait at which it is brought about, however many new ones begin
     :ivar over: is set when the API is there, or Airflow could not be asked
     """
 
-    def __init__(self, quiet: float = 1.0, latest: float = 60.0) -> None:
+    def __init__(self, quiet: float = 5.0, latest: float = 60.0) -> None:
         self._pauses = quiet, latest
         self._latest: float | None = None
         self._timer: asyncio.TimerHandle | None = None
