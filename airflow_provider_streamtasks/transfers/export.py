@@ -152,7 +152,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         self._report_to_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """
         Return for OpenLineage Stream's app and operation as input, and the stored files as outputs.
 

@@ -37,7 +37,7 @@ class ExportLineage:
     operations: Sequence[str]
     files: list[tuple[ObjectStoragePath, StoredFile]] = field(default_factory=list)
 
-    def facets(self) -> OperatorLineage:
+    def facets(self) -> OperatorLineage[Any, Any]:
         """Return it for OpenLineage, whose provider must be installed."""
         from airflow.providers.common.compat.openlineage.facet import (
             Dataset,
@@ -55,7 +55,7 @@ class ExportLineage:
             outputs.append(
                 OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": written})
             )
-        lineage: OperatorLineage = OperatorLineage(
+        lineage: OperatorLineage[Any, Any] = OperatorLineage(
             inputs=[
                 Dataset(namespace=f"stream://{host}", name=f"{app}/{operation}" if operation else app)
                 for operation in self.operations or [""]

@@ -15,17 +15,17 @@ from airflow_provider_streamtasks.triggers.task import write
 WaitFor = Callable[..., list[StreamTask]]
 
 
-def _over_requests(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
+def over_requests(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
     return hook.wait_for_tasks(task_ids, poll_interval=0.05, timeout=timeout)
 
 
-def _over_aiohttp(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
+def over_aiohttp(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
     wait = Wait(task_ids, WaitTerms(timeout, poll_interval=0.05), time.time())
     asyncio.run(poller.wait_for(hook.stream_conn_id, wait, write))
     return wait.result()
 
 
-@pytest.fixture(params=[_over_requests, _over_aiohttp], ids=["requests", "aiohttp"])
+@pytest.fixture(params=[over_requests, over_aiohttp], ids=["requests", "aiohttp"])
 def wait_for(request: pytest.FixtureRequest) -> WaitFor:
     """Waits for Stream tasks, once over requests, once over aiohttp: both must do the same."""
     waiter: WaitFor = request.param
