@@ -17,8 +17,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import Depends, FastAPI, Query
 from fastapi.staticfiles import StaticFiles
 
-from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.ui import waits
+from airflow_provider_streamtasks.ui import models, waits
 from airflow_provider_streamtasks.ui.waits import Where
 
 MOST = 1000
@@ -49,7 +48,7 @@ def get_waits(
     """
     where = Where(dag_id, run_id, task_id, map_index, text.strip())
     # Asking for these DAGs only: asking about every DAG of a deployment may cost a call each.
-    readable = _compat.readable_dag_ids(get_auth_manager(), waits.dag_ids(where, session), user, session)
+    readable = models.readable_dag_ids(get_auth_manager(), waits.dag_ids(where, session), user, session)
     found = waits.waits(where, readable, limit, session)
     total = len(found) if len(found) < limit else waits.count(where, readable, session)
     return {"waits": found, "total": total, "as_of": datetime.now(timezone.utc).isoformat()}

@@ -14,9 +14,9 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, joinedload, lazyload
 
-from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.protocol.progress import PROGRESS, read_progress
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
+from airflow_provider_streamtasks.ui import models
 
 TRIGGERS = "airflow_provider_streamtasks.triggers."
 """How the class path of each of our triggers begins."""
@@ -51,7 +51,7 @@ class Where:
             (TaskInstance.dag_id, self.dag_id),
             (TaskInstance.run_id, self.run_id),
             (TaskInstance.task_id, self.task_id),
-            (_compat.public_map_index(TaskInstance), self.map_index),
+            (models.public_map_index(TaskInstance), self.map_index),
         ]
         clauses = [
             TaskInstance.state == TaskInstanceState.DEFERRED,
@@ -86,7 +86,7 @@ def waits(where: Where, readable: Collection[str], limit: int, session: Session)
     :param readable: the DAGs whose waits may be shown
     :param limit: how many at most
     """
-    map_index = _compat.public_map_index(TaskInstance)
+    map_index = models.public_map_index(TaskInstance)
     query = (
         _of_waits(select(TaskInstance, Trigger, map_index), where)
         .where(TaskInstance.dag_id.in_(readable))
@@ -96,7 +96,7 @@ def waits(where: Where, readable: Collection[str], limit: int, session: Session)
         .options(lazyload("*"), joinedload(Trigger.triggerer_job))
     )
     rows = session.execute(query).all()
-    records = _compat.xcom_values(PROGRESS, [ti.id for ti, _, _ in rows], session)
+    records = models.xcom_values(PROGRESS, [ti.id for ti, _, _ in rows], session)
     return [{**_wait(*row), "progress": read_progress(records.get(row[0].id))} for row in rows]
 
 
@@ -116,7 +116,7 @@ def _wait(ti: Any, trigger: Any, map_index: int) -> dict[str, Any]:
         "run_id": ti.run_id,
         "task_id": ti.task_id,
         "map_index": map_index,
-        **_compat.loop_position(ti, map_index),
+        **models.loop_position(ti, map_index),
         "try_number": ti.try_number,
         "operator": ti.operator,
         "stream_conn_id": given.get("stream_conn_id"),

@@ -42,7 +42,7 @@ def snippets() -> Iterator[object]:
         yield pytest.param(page, code, id=f"{page.name}:{line}")
 
 
-@pytest.mark.parametrize(("page", "code"), snippets())
+@pytest.mark.parametrize(("page", "code"), list(snippets()))
 @pytest.mark.usefixtures("connection")
 def test_snippet_runs(
     page: Path, code: str, sandbox: Sandbox, control: SandboxControl, start_task: Callable[..., str]
