@@ -351,11 +351,8 @@ SERVERS: dict[str, tuple[Server, bool, str]] = {
 }
 """By name: what starts it, whether what it takes is here, and what that is."""
 
-_HERE = [name for name, (_, here, _) in SERVERS.items() if here]
-# In make stores alone: Google's emulator used to stand still, which one run to its end does not disprove.
-_MARKS = {"google": [pytest.mark.stores]}
-HERE = [pytest.param(name, marks=_MARKS.get(name, ())) for name in _HERE]
-OVER_HTTP = [each for each in HERE if each.values[0] in ("s3", "azure", "google")]
+HERE = [name for name, (_, here, _) in SERVERS.items() if here]
+OVER_HTTP = [name for name in HERE if name in ("s3", "azure", "google")]
 LEFT_OUT = {name: needs for name, (_, here, needs) in SERVERS.items() if not here}
 
 
