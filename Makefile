@@ -87,6 +87,7 @@ bench: $(VENV)/.dev  ## What waiting, storing an export and reading ten million 
 	$(PY) -m tests.benchmarks.tables
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.fresh_triggerer
+	$(PY) -m tests.benchmarks.waiting_operators
 	$(PY) -m tests.benchmarks.export
 	$(PY) -m tests.benchmarks.items
 
