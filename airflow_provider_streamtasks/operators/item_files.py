@@ -17,8 +17,6 @@ from os import PathLike
 from pathlib import PurePosixPath
 from typing import IO, Any
 
-from airflow.sdk import ObjectStoragePath
-
 from airflow_provider_streamtasks.protocol.fields import Anything, Items
 
 LONGEST_LINE = 16 * 1024 * 1024
@@ -70,13 +68,16 @@ class ItemLines:
     :param column: the column, or the key of each JSON object (dots lead into nested ones), that holds the
         items; ``None`` for one item per line
     :ivar place: the line or row of the last item, for messages
-    :raises ValueError: on iteration, naming the line or row, if the file is not what was asked for
+    :raises ValueError: if the location or its Airflow connection cannot be used; on iteration, naming the
+        line or row, if the file is not what was asked for
     """
 
     def __init__(self, spec: Items, location: str | PathLike[str], column: str | None) -> None:
         self._spec = spec
         self._column = column
-        self._path = location if isinstance(location, ObjectStoragePath) else ObjectStoragePath(str(location))
+        from airflow_provider_streamtasks.transfers.destination import storage_path
+
+        self._path = storage_path(spec.name, location)
         self.place = ""
 
     def __iter__(self) -> Iterator[Any]:

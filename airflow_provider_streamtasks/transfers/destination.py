@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk.io import has_fs
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.hooks.stream import StreamHook
@@ -44,19 +45,27 @@ def storage_path(
     name: str, given: str | PathLike[str] | ObjectStoragePath, conn_id: str | None = None
 ) -> ObjectStoragePath:
     """
-    Return a path in a storage, whose Airflow connection is there.
+    Return a path in a storage, whose scheme and Airflow connection are there.
 
     :param name: of the argument
     :param conn_id: the Airflow connection, if it does not stand in the path
     :raises ValueError: if the path or the connection id cannot be used
     """
     check_notation(name, given)
+    _check_connection("storage_conn_id", conn_id)
+    text = Text().parse(name, str(given))
     path: Any = given
-    if not isinstance(given, ObjectStoragePath) or conn_id:
-        _check_connection("storage_conn_id", conn_id)
-        # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
-        named: Any = {"conn_id": conn_id} if conn_id else {}
-        path = ObjectStoragePath(Text().parse(name, str(given)), **named)
+    try:
+        if not isinstance(given, ObjectStoragePath) or conn_id:
+            # In Airflow 3.1, conn_id=None would hide the connection that the path itself names.
+            named: Any = {"conn_id": conn_id} if conn_id else {}
+            path = ObjectStoragePath(text, **named)
+        if not has_fs(path.protocol or "file"):
+            path.fs  # noqa: B018 - the one that somebody attached, or an error
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is {text!r}: {error}. Install the Airflow provider that has the scheme, or correct it"
+        ) from None
     _check_connection(name if not conn_id else "storage_conn_id", _compat.storage_conn_id(path))
     return path  # type: ignore[no-any-return]
 

@@ -43,6 +43,27 @@ def read(path: Any, column: str | None = None, operation: Operation = DEACTIVATE
         return list(items)
 
 
+@pytest.mark.parametrize(
+    ("location", "text"),
+    [
+        (
+            "s3://aws_typo@bucket/ids.txt",
+            "user_ids names the connection 'aws_typo': Airflow has none of that id",
+        ),
+        (
+            "s3://stream_default@bucket/ids.txt",
+            "user_ids names the connection 'stream_default': it leads to Stream",
+        ),
+        ("nowhere://bucket/ids.txt", "user_ids is 'nowhere://bucket/ids.txt': "),
+        ("abfss://ids@account.dfs.core.windows.net/a", "Write abfs://CONNECTION@ids/a"),
+    ],
+)
+@pytest.mark.usefixtures("connection")
+def test_a_wrong_location_is_refused_before_the_first_request(location: str, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        read(location)
+
+
 FILES = {
     "lines": ("ids.txt", "ann\n täsk ✓\t\r\n\n42", None),
     "lines without an ending": ("ids", "ann\ntäsk ✓\n42\n", None),

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, AssetAlias, ObjectStoragePath
+from airflow.sdk.io import attach
+from airflow.sdk.io.store import _STORE_CACHE
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_streamtasks.transfers import moves
-from airflow_provider_streamtasks.transfers.destination import asset_uri, quiet
+from airflow_provider_streamtasks.transfers.destination import asset_uri, quiet, storage_path
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
 from airflow_provider_streamtasks.transfers.storages import PART, part_size
 from airflow_provider_streamtasks.transfers.upload import Upload
@@ -52,6 +54,20 @@ def test_a_wrong_connection_is_refused_before_the_first_request(
 def test_what_airflow_reads_as_something_else_gets_a_sentence(destination: str, text: str) -> None:
     with DAG("dag", schedule=None), pytest.raises(ValueError, match=text):
         StreamExportToObjectStorageOperator(task_id="x", stream_task_id="x", destination=destination)
+
+
+@pytest.mark.parametrize("path", ["nowhere://bucket/x", "hdfs://host/x", ObjectStoragePath("hdfs://host/x")])
+def test_a_scheme_that_nobody_knows_is_refused_by_its_argument(path: Any) -> None:
+    with pytest.raises(ValueError, match=f"file is '{path}': .*Install the Airflow provider"):
+        storage_path("file", path)
+
+
+def test_a_filesystem_that_somebody_attached_will_do() -> None:
+    attach("webhdfs", fs=LocalFileSystem())
+    try:
+        assert storage_path("file", "webhdfs://host/x").fs.exists("/")
+    finally:
+        del _STORE_CACHE["webhdfs"]
 
 
 @pytest.mark.parametrize(
