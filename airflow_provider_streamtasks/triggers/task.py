@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 _shared_terms = lru_cache(maxsize=256)(WaitTerms)
 _shared_policy = lru_cache(maxsize=256)(XComPolicy)
 
-
 _writer = ThreadPoolExecutor(1, "stream-task-log")
 """The thread that writes lines: one of its own, so that a full pipe blocks no thread that others need."""
 
@@ -138,7 +137,7 @@ class StreamTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and end the Airflow task, or fire the event that :func:`read_event` reads."""
-        if self.end and self.trigger_id is not None:
+        if self._may_end:
             warm_up.warm_up.begin(self.task_instance)
         wait = Wait(self.stream_task_ids, self.terms, self.started_at, self.pollable)
         left = max(0.0, wait.deadline - time.time())
@@ -161,8 +160,7 @@ class StreamTaskTrigger(BaseTrigger):
 
     async def event(self, wait: Wait) -> TriggerEvent:
         """Return the event that ends the Airflow task, or the one for a worker, once it may be fired."""
-        # dag.test() has no trigger id, and does not know events that end the Airflow task.
-        if self.end and self.trigger_id is not None:
+        if self._may_end:
             try:
                 why = await self._end(wait)
             except Exception as error:
@@ -183,6 +181,11 @@ class StreamTaskTrigger(BaseTrigger):
                 "error": wait.error.to_dict() if wait.error else None,
             }
         )
+
+    @property
+    def _may_end(self) -> bool:
+        # dag.test() has no trigger id, and does not know events that end the Airflow task.
+        return self.end and self.trigger_id is not None
 
     async def _end(self, wait: Wait) -> str | None:
         """Carry out what is decided, unless that is for a worker: then do nothing, and return why."""
@@ -222,7 +225,7 @@ class StreamTaskTrigger(BaseTrigger):
 
 def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = STREAM_TASKS) -> Ended:
     """
-    Return the Stream tasks of a trigger's event.
+    Return how the Stream tasks of a trigger's event stand.
 
     They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
     waited out like one during the wait. What Stream says now counts: should one not be finished any more, or

@@ -193,11 +193,13 @@ async def test_no_wait_fails_because_airflow_could_not_be_asked(
     assert "could not be warmed up: RuntimeError: not now" in logs.text
 
 
-@pytest.mark.skipif(not _compat.RUNS_WITHOUT_WORKERS, reason="no sensor ends in the triggerer before 3.3")
 @pytest.mark.parametrize(
     ("end", "trigger_id", "asked"),
-    [(True, 1, True), (False, 1, False), (True, None, False)],
-    ids=["ends in the triggerer", "ends on a worker", "without a triggerer"],
+    [
+        *([(True, 1, True)] if _compat.RUNS_WITHOUT_WORKERS else []),
+        (False, 1, False),
+        (True, None, False),
+    ],
 )
 async def test_it_is_asked_where_a_sensor_will_need_its_api(
     start_task: StartTask,
@@ -218,4 +220,5 @@ async def test_it_is_asked_where_a_sensor_will_need_its_api(
     if asked:
         await fresh.over.wait()
     assert isinstance(event, TaskSuccessEvent) == (end and trigger_id is not None)
-    assert len(supervisor.asked) == asked
+    # Before 3.3, secrets to be masked go the same way.
+    assert len([each for each in supervisor.asked if isinstance(each, GetTaskStates)]) == asked

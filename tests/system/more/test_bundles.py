@@ -77,7 +77,6 @@ def complete(airflow: LocalAirflow, sandbox: LocalSandbox, run_id: str) -> None:
 def test_a_wait_ends_in_the_version_of_the_dag_in_which_it_began(
     sandbox: LocalSandbox, tmp_path: Path
 ) -> None:
-    pytest.importorskip("airflow.providers.git")
     repository = Repository(tmp_path / "repository")
     env = {
         "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
