@@ -437,7 +437,8 @@ def test_an_outage_is_waited_out(
     options: dict[str, Any],
 ) -> None:
     task_id = start_task()
-    set_connection(extra={"request_timeout": 0.4})
+    if kind == "delay":
+        set_connection(extra={"request_timeout": 0.4})
     control.budget("GetTask", limit=1000, window=1)  # a 429 says that nothing is left of the window
     control.fault(kind, operation="GetTask", times=2, **options)
     (task,) = wait_for(hook, task_id)
