@@ -30,13 +30,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MAY_HAVE_BEEN_TAKEN = (
+    "Stream may or may not have taken this submission, so it was not sent again: look at Stream whether the "
+    "work was done before you submit it anew."
+)
+WAS_SUBMITTED = (
+    "Stream goes on with what was submitted. Clearing this Airflow task would submit it again: let a "
+    "StreamTaskSensor wait for it."
+)
+
 
 class StreamException(Exception):
     """
     Base of everything that this provider raises about Stream.
 
     :param message: what happened
-    :param hint: what to do about it; empty where there is nothing to add
+    :param hint: what to do about it, if that is known where it is raised
     :param fields: what subclasses add. Each becomes an attribute of the same name.
     """
 
@@ -47,19 +56,43 @@ class StreamException(Exception):
     stack_trace: str = ""
     version: str = ""
 
+    may_be_taken: bool = False
+    """Whether Stream may have taken the submission that failed with this error."""
+    batch: str = ""
+    """The batch that may be taken, in words."""
+    was_submitted: bool = False
+    """Whether it ended only the wait of an Airflow task that had submitted everything."""
+    uncertain_batches: str = ""
+    """Other batches of the same Airflow task that Stream may have accepted, in words."""
+
     def __init__(self, message: str = "", *, hint: str = "", **fields: Any) -> None:
         super().__init__(message)
         self.__dict__.update(message=message, hint=hint, **fields)
 
     def __str__(self) -> str:
-        return f"{self.describe().rstrip('.')}. {self.hint}" if self.hint else self.describe()
+        return f"{self.describe().rstrip('.')}. {self.advice}" if self.advice else self.describe()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.fields())
 
     def describe(self) -> str:
-        """Return in words what happened, without the hint."""
+        """Return in words what happened, without the advice."""
         return self.message
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in words; empty where there is nothing to add."""
+        sentences = (
+            f"It was {self.batch}." if self.batch else "",
+            MAY_HAVE_BEEN_TAKEN if self.may_be_taken else "",
+            self.hint,
+            WAS_SUBMITTED if self.was_submitted else "",
+            f"Look at Stream whether batch {self.uncertain_batches} was done: an earlier try sent it and saw "
+            "no answer."
+            if self.uncertain_batches
+            else "",
+        )
+        return " ".join(filter(None, sentences))
 
     @property
     def description(self) -> str:

@@ -16,6 +16,8 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 import airflow_provider_streamtasks
 from airflow_provider_streamtasks import exceptions
 from airflow_provider_streamtasks.exceptions import (
+    MAY_HAVE_BEEN_TAKEN,
+    WAS_SUBMITTED,
     StreamApiException,
     StreamConfigurationError,
     StreamException,
@@ -53,6 +55,7 @@ OURS = [
     StreamApiException("no", status_code=500),
     StreamRateLimitException("slow down", status_code=429, code=9, retry_after=7.5),
     StreamTransportException("gone", error_type="connection_reset", request_sent=False),
+    StreamTransportException("gone", may_be_taken=True, batch="batch 2 of 3", uncertain_batches="1"),
     StreamTaskTimeout("too late", task_ids=["a", "b"]),
     StreamTaskException("it failed", **TASK_FIELDS),
 ]
@@ -150,6 +153,18 @@ def test_the_verdict_is_serialized_as_airflow_serializes_its_exceptions() -> Non
             "Stream answered 401, code 2: no. Check the API key.",
         ),
         (StreamTaskException("it failed", task_id="a"), "it failed"),
+        (StreamException("lost", may_be_taken=True), f"lost. {MAY_HAVE_BEEN_TAKEN}"),
+        (
+            StreamException("lost", hint="Mend it.", may_be_taken=True, batch="batch 2 of 3"),
+            f"lost. It was batch 2 of 3. {MAY_HAVE_BEEN_TAKEN} Mend it.",
+        ),
+        (
+            StreamException(
+                "gone", hint="Mend it.", was_submitted=True, uncertain_batches="2 (items 3 to 4)"
+            ),
+            f"gone. Mend it. {WAS_SUBMITTED} Look at Stream whether batch 2 (items 3 to 4) was done: "
+            "an earlier try sent it and saw no answer.",
+        ),
     ],
 )
 def test_an_exception_says_what_happened_and_what_to_do(error: StreamException, text: str) -> None:

@@ -84,7 +84,7 @@ class StreamClient(BaseHook):
     ) -> tuple[dict[str, Any], Response]:
         def call() -> tuple[dict[str, Any], Response]:
             response = self._send(request, new_connection=new_connection)
-            return errors.read_body(request.operation, response, time.time()), response
+            return errors.read_body(request.operation, response, time.time(), request.hints), response
 
         return self._attempt(call, again_if=again_if)
 
@@ -176,13 +176,8 @@ class StreamClient(BaseHook):
         try:
             return read_connection(await self.aget_connection(self.stream_conn_id))
         except AirflowNotFoundException:
-            missing = missing_connection(self.stream_conn_id)
-            if _compat.triggers_have_no_team():
-                missing.hint += (
-                    " A triggerer finds only connections that belong to no team: define it without one, too, "
-                    "or wait with deferrable=False."
-                )
-            raise missing from None
+            no_team = _compat.triggers_have_no_team()
+            raise missing_connection(self.stream_conn_id, only_without_team=no_team) from None
 
     def _connect(self, connection: StreamConnection) -> RequestsTransport:
         from airflow_provider_streamtasks.hooks.requests_transport import RequestsTransport

@@ -95,22 +95,32 @@ def read_connection(connection: AirflowConnection) -> StreamConnection:
         raise StreamConfigurationError(f"Connection {connection.conn_id!r}: {error.message}") from None
 
 
-def missing_connection(conn_id: str) -> StreamConfigurationError:
-    """Return the exception for a connection that Airflow does not have, or has and cannot read."""
+def missing_connection(conn_id: str, *, only_without_team: bool = False) -> StreamConfigurationError:
+    """
+    Return the exception for a connection that Airflow does not have, or has and cannot read.
+
+    :param only_without_team: whether this process, a triggerer, is given no connection that belongs to a team
+    """
+    team = (
+        " A triggerer finds only connections that belong to no team: define it without one, too, or wait "
+        "with deferrable=False."
+        if only_without_team
+        else ""
+    )
     # Airflow 3.1 to 3.3 passes over what it cannot parse, and then says that the connection isn't defined.
     name = f"AIRFLOW_CONN_{conn_id.upper()}"
     if (value := os.environ.get(name)) is None:
         return StreamConfigurationError(
             f"Airflow has no connection {conn_id!r} that it can read",
             hint="Create it, or correct stream_conn_id. One that a secrets backend holds in a form that "
-            "Airflow cannot read counts as missing.",
+            f"Airflow cannot read counts as missing.{team}",
         )
     problem = ""
     if value.lstrip().startswith("{"):
         problem = f": {_no_connection(value)}"
     return StreamConfigurationError(
         f"Airflow cannot read the connection {conn_id!r} in the environment variable {name}{problem}",
-        hint="It must be JSON, or a URI, as Airflow writes them.",
+        hint=f"It must be JSON, or a URI, as Airflow writes them.{team}",
     )
 
 

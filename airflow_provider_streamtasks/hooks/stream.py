@@ -85,8 +85,8 @@ class StreamHook(StreamClient):
         :param again_if: decides after which errors the submission is sent again
         :param options: further fields of the request
         :raises ValueError: if Stream would refuse the items or options; nothing was sent
-        :raises StreamException: if Stream did not accept the submission. Where it may have done so all the
-            same, the exception's ``hint`` says so.
+        :raises StreamException: if Stream did not accept the submission. Its attribute ``may_be_taken`` is
+            true where Stream may have done so all the same.
         """
         request = operation.request(items, options)
         try:
@@ -94,7 +94,7 @@ class StreamHook(StreamClient):
             return operation.read(body, parse_rate_limit(response.headers, time.time()), response.status)
         except StreamException as error:
             if errors.is_ambiguous(error):
-                error.hint = errors.MAY_HAVE_BEEN_TAKEN
+                error.may_be_taken = True
             raise
 
     def get_task(
@@ -250,7 +250,8 @@ class StreamHook(StreamClient):
         try:
             self.call(message.request())
         except StreamException as error:
-            message.refused(error)
+            if not message.is_there(error):
+                raise
         return message.id
 
     async def asend_message(self, cid: str, text: str, *, user_id: str, message_id: str | None = None) -> str:
@@ -259,7 +260,8 @@ class StreamHook(StreamClient):
         try:
             await self._aattempt(self.acall, message.request(), again_if=errors.is_passing)
         except StreamException as error:
-            message.refused(error)
+            if not message.is_there(error):
+                raise
         return message.id
 
     # -- waiting ---------------------------------------------------------------------------------------
@@ -338,7 +340,7 @@ class StreamHook(StreamClient):
 
         :raises StreamException: if Stream answers with an error, or not at all
         """
-        return errors.read_body(request.operation, await self._asend(request), time.time())
+        return errors.read_body(request.operation, await self._asend(request), time.time(), request.hints)
 
     def _poll(self, task_id: str, pollable: Pollable) -> StreamTask:
         return pollable.read(task_id, self._send(pollable.request(task_id)), time.time())

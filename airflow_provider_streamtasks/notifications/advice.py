@@ -23,11 +23,11 @@ def advice(error: StreamException, *, submits: bool | None) -> str:
     """
     Return what to do about an error.
 
-    :param error: what went wrong at Stream; its own ``hint`` comes first
+    :param error: what went wrong at Stream; its own advice comes first
     :param submits: whether clearing the Airflow task submits to Stream, rather than only waits once more;
         ``None`` where that is not known
     """
-    return error.hint or _advice(error, submits)
+    return error.advice or _advice(error, submits)
 
 
 @singledispatch

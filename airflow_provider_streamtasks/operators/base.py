@@ -47,12 +47,6 @@ TASK_IDS_KEY = "task_ids"
 DRY_RUN_KEY = "dry_run"
 """Key of the XCom that gets what a dry run found."""
 
-WAS_SUBMITTED = (
-    "Stream goes on with what was submitted. Clearing this Airflow task would submit it again: let a "
-    "StreamTaskSensor wait for it."
-)
-"""The hint for an error that ended the wait alone."""
-
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
     """
@@ -155,7 +149,9 @@ class StreamBaseOperator(StreamTaskWaiter):
         except StreamException as error:
             if errors.is_ambiguous(error) and not stored.kept and self.on_ambiguous == "fail":
                 # Nothing would tell a retry that this batch was sent.
-                raise StreamSubmissionFailed(str(error), batches=stored.ledger.uncertain) from error
+                raise StreamSubmissionFailed(
+                    error.describe(), hint=error.advice, batches=stored.ledger.uncertain
+                ) from error
             raise
         finally:
             # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
@@ -205,8 +201,8 @@ class StreamBaseOperator(StreamTaskWaiter):
             try:
                 return get_ended()
             except StreamException as error:
-                error.hint = f"{error.hint} {WAS_SUBMITTED}".lstrip()
-                self._name_uncertain(context, error)
+                error.was_submitted = True
+                error.uncertain_batches = self._uncertain_batches(self._stored_ledger(context).ledger)
                 raise
 
         return super().conclude(context, ended)
@@ -216,7 +212,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         try:
             super().end(context, ended)
         except StreamException as error:
-            self._name_uncertain(context, error)
+            error.uncertain_batches = self._uncertain_batches(self._stored_ledger(context).ledger)
             if isinstance(error, StreamTaskException):
                 stored = self._stored_ledger(context)
                 again = [task for task in ended.finished if task.task_id in error.task_ids]
@@ -328,12 +324,6 @@ class StreamBaseOperator(StreamTaskWaiter):
                 batches=ledger.uncertain,
             )
         return one_or_list(list(task_ids))
-
-    def _name_uncertain(self, context: Context, error: StreamException) -> None:
-        """Let no other failure hide that something about the submission is uncertain."""
-        if named := self._uncertain_batches(self._stored_ledger(context).ledger):
-            too = f"Look at Stream whether batch {named} was done: an earlier try sent it and saw no answer."
-            error.hint = f"{error.hint} {too}".lstrip()
 
     def _uncertain_batches(self, ledger: Ledger) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""

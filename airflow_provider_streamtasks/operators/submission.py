@@ -119,7 +119,7 @@ class Submitter:
             except StreamException as error:
                 if errors.is_ambiguous(error):
                     ledger.doubtful(batch)
-                    error.hint = f"It was {name}, {batch.describe()}. {error.hint}"
+                    error.batch = f"{name}, {batch.describe()}"
                 else:
                     ledger.refused(batch, before)
                 self._stored.save(batch.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import (
@@ -33,12 +34,15 @@ _HINTS = {
 """Stream docs: API error codes."""
 
 
-def read_body(operation: str, response: Response, now: float) -> dict[str, Any]:
+def read_body(
+    operation: str, response: Response, now: float, hints: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """
     Return the JSON object that an answer carries.
 
     :param operation: Stream's name of the call, for messages
     :param now: this machine's clock as Unix time
+    :param hints: what to do about an error of this call: Stream's code -> a sentence
     :raises StreamRateLimitException: for a 429
     :raises StreamApiException: for any other answer but a JSON object with a 2xx status
     """
@@ -60,7 +64,9 @@ def read_body(operation: str, response: Response, now: float) -> dict[str, Any]:
         "more_info": str(error.get("more_info") or ""),
         "details": error["details"] if isinstance(error.get("details"), list) else [],
         "raw_response_body": quotable(response, 2000),
-        "hint": _HINTS.get(code) or (response.hint if body is None or response.status == 404 else ""),
+        "hint": _HINTS.get(code)
+        or hints.get(code)
+        or (response.hint if body is None or response.status == 404 else ""),
     }
     if response.status == 429:
         raise StreamRateLimitException(retry_after=_retry_after(response, now), **fields)
@@ -114,13 +120,6 @@ def is_ambiguous(error: StreamException) -> bool:
     if isinstance(error, StreamApiException):
         return error.status_code == 408 or error.status_code >= 500 or error.status_code < 300
     return isinstance(error, StreamTransportException) and error.request_sent
-
-
-MAY_HAVE_BEEN_TAKEN = (
-    "Stream may or may not have taken this submission, so it was not sent again: look at Stream whether the "
-    "work was done before you submit it anew."
-)
-"""The hint for an ambiguous submission."""
 
 
 def is_unknown_task(error: StreamException) -> bool:

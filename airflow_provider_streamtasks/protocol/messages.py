@@ -56,21 +56,17 @@ class Message:
                 # Stream would fetch the pages that the text links to, which are none of its business.
                 "skip_enrich_url": True,
             },
-        )
-
-    def refused(self, error: StreamException) -> None:
-        """
-        Take in the error that came instead of Stream's consent.
-
-        :raises StreamException: the error, with a hint on what to do, unless Stream has the message already
-        """
-        if isinstance(error, StreamApiException):
-            if error.code == _INPUT_ERROR and f"{self.id} already exists" in error.message:
-                return
-            hints = {
+            hints={
                 _INPUT_ERROR: f"Does the user {self.user_id!r}, who is to say it, exist at Stream?",
                 _NOT_FOUND: f"Create the channel {self.cid!r} at Stream first, or correct its name.",
                 _TOO_LONG: "Shorten the text, or raise max_message_length of the channel type.",
-            }
-            error.hint = error.hint or hints.get(error.code, "")
-        raise error
+            },
+        )
+
+    def is_there(self, error: StreamException) -> bool:
+        """Return whether an error means that Stream has the message already."""
+        return (
+            isinstance(error, StreamApiException)
+            and error.code == _INPUT_ERROR
+            and f"{self.id} already exists" in error.message
+        )

@@ -28,6 +28,7 @@ class Request(NamedTuple):
     :param path: path below the base URL, parameters already filled in (:func:`fill`)
     :param json: the body, or ``None`` for none
     :param query: query parameters besides the API key
+    :param hints: what to do about an error of this call: Stream's code -> a sentence
     """
 
     operation: str
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     path: str
     json: Mapping[str, Any] | None = None
     query: Mapping[str, str] = MappingProxyType({})
+    hints: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from airflow.sdk._shared.secrets_masker import redact, reset_secrets_masker
 
 from airflow_provider_streamtasks import __version__
 from airflow_provider_streamtasks.exceptions import (
+    MAY_HAVE_BEEN_TAKEN,
     StreamApiException,
     StreamConfigurationError,
     StreamException,
@@ -22,7 +23,6 @@ from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
-from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
@@ -91,7 +91,7 @@ def test_an_answer_without_an_id_is_an_error_and_ambiguous(
         StreamApiException, match="Stream answered 201: ExportUsers: the answer holds no id"
     ) as caught:
         hook.submit(EXPORT_USERS, ["joe"])
-    assert "may or may not have taken" in caught.value.hint
+    assert "may or may not have taken" in caught.value.advice
     assert len(control.journal("ExportUsers")) == 1
 
 
@@ -161,7 +161,7 @@ def test_a_429_that_never_ends_is_given_up(
     control.fault("rate_limit", operation="DeleteChannels", retry_after=0)
     with pytest.raises(StreamRateLimitException) as raised:
         submit(hook)
-    assert raised.value.hint == ""
+    assert raised.value.advice == ""
     assert len(control.journal("DeleteChannels")) == ATTEMPTS
 
 
@@ -215,7 +215,8 @@ def test_an_ambiguous_submission_is_never_sent_again(
     with pytest.raises(exception) as raised:
         submit(hook)
     assert len(control.journal("DeleteChannels")) == 1
-    assert raised.value.hint == MAY_HAVE_BEEN_TAKEN
+    assert raised.value.may_be_taken
+    assert raised.value.advice == MAY_HAVE_BEEN_TAKEN
     assert "may or may not have taken this submission" in str(raised.value)
 
 
@@ -241,7 +242,7 @@ def test_a_submission_that_stream_refuses_is_neither_repeated_nor_ambiguous(
     with pytest.raises(StreamApiException) as raised:
         submit(hook)
     assert raised.value.status_code == status
-    assert raised.value.hint == ""
+    assert raised.value.advice == ""
     assert len(control.journal("DeleteChannels")) == 1
 
 

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.exceptions import (
+    MAY_HAVE_BEEN_TAKEN,
     StreamApiException,
     StreamConfigurationError,
     StreamException,
@@ -25,7 +26,6 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamExportChannelsOperator,
 )
 from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
-from airflow_provider_streamtasks.protocol.errors import MAY_HAVE_BEEN_TAKEN
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from tests.conftest import StartTask
@@ -246,7 +246,7 @@ def test_an_answer_that_was_lost_says_that_stream_may_have_taken_it(
         ),
         (StreamRateLimitException("", status_code=429), "Stream answered 429", "wait a minute"),
         (StreamTransportException("refused"), "refused", "network, proxy, DNS"),
-        (StreamTransportException("reset", hint=MAY_HAVE_BEEN_TAKEN), "reset", MAY_HAVE_BEEN_TAKEN),
+        (StreamTransportException("reset", may_be_taken=True), "reset", MAY_HAVE_BEEN_TAKEN),
         (StreamTaskTimeout("too late", task_ids=["a"]), "too late", "which may submit it again"),
         (StreamSubmissionException("uncertain", batches=[1]), "uncertain", "Look at Stream what was done"),
         (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamTransportException,
 )
+from airflow_provider_streamtasks.protocol.errors import read_body
 from airflow_provider_streamtasks.protocol.messages import Message
+from airflow_provider_streamtasks.protocol.wire import Response
 
 
 def message(**others: str) -> Message:
@@ -63,13 +66,22 @@ def api_error(code: int, text: str, **others: Any) -> StreamApiException:
     return StreamApiException(text, status_code=404 if code == 16 else 400, code=code, **others)
 
 
-def test_a_message_that_stream_has_already_is_sent() -> None:
-    message().refused(api_error(4, 'SendMessage failed with error: "a message with ID m-1 already exists"'))
+def test_a_message_that_stream_has_already_is_there() -> None:
+    exists = 'SendMessage failed with error: "a message with ID m-1 already exists"'
+    assert message().is_there(api_error(4, exists))
 
 
-def test_another_message_that_exists_is_no_excuse() -> None:
-    with pytest.raises(StreamApiException, match="m-10 already exists"):
-        message(id="m-1").refused(api_error(4, '"a message with ID m-10 already exists"'))
+@pytest.mark.parametrize(
+    "error",
+    [
+        api_error(4, '"a message with ID m-10 already exists"'),
+        api_error(4, "no"),
+        api_error(16, "a message with ID m-1 already exists"),
+        StreamTransportException("reset"),
+    ],
+)
+def test_after_any_other_error_the_message_is_not_there(error: StreamException) -> None:
+    assert not message(id="m-1").is_there(error)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +90,13 @@ def test_another_message_that_exists_is_no_excuse() -> None:
         (4, "Does the user 'airflow', who is to say it, exist at Stream?"),
         (16, "Create the channel 'messaging:alerts' at Stream first, or correct its name."),
         (20, "max_message_length"),
-        (99, ""),
+        (99, "suspended the app"),
+        (22, ""),
     ],
 )
 def test_a_refusal_says_what_to_do(code: int, hint: str) -> None:
+    answer = Response(400, {}, json.dumps({"code": code, "message": "no"}).encode())
     with pytest.raises(StreamApiException) as caught:
-        message().refused(api_error(code, "no"))
+        read_body("SendMessage", answer, 0.0, message().request().hints)
     assert hint in caught.value.hint
     assert bool(hint) is bool(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    "error", [StreamTransportException("reset"), api_error(4, "no", hint="Check the API key.")]
-)
-def test_what_knows_better_keeps_its_own_hint(error: StreamException) -> None:
-    before = error.hint
-    with pytest.raises(StreamException) as caught:
-        message().refused(error)
-    assert caught.value is error
-    assert error.hint == before

@@ -153,7 +153,7 @@ def errors(hook: StreamHook) -> None:
     except StreamTaskTimeout as error:
         assert_type(error.task_ids, list[str])
     except StreamException as error:
-        assert_type(error.hint, str)
+        assert_type((error.hint, error.advice, error.may_be_taken), tuple[str, str, bool])
 
 
 def trigger() -> None:
