@@ -270,6 +270,7 @@ class StreamBaseOperator(StreamTaskWaiter):
                 operation,
                 options,
                 stored,
+                noun=self.pollable.noun,
                 resubmit_uncertain=self.on_ambiguous == "resubmit",
                 pause=lambda seconds: self._pause(context, seconds, may_leave=stored.kept),
                 log=self.log,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_streamtasks.waiting import StreamTaskWaiter
 
 CHUNK = 50
-"""Entries that one key of the store holds, so that noting one of a million stays cheap."""
+"""Entries that one key of the store holds, so that recording one of a million stays cheap."""
 
 log = logging.getLogger(__name__)
 

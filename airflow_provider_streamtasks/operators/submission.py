@@ -36,6 +36,7 @@ class Submitter:
     :param operation: what to submit
     :param options: the fields of every request besides the items
     :param stored: the ledger, and where it is kept
+    :param noun: what Stream starts, in the log
     :param resubmit_uncertain: send again what Stream may have accepted
     :param pause: stays away for some seconds; it may leave the worker by raising ``TaskDeferred``
     :param log: gets a line for each batch
@@ -48,6 +49,7 @@ class Submitter:
         options: Mapping[str, Any],
         stored: StoredLedger,
         *,
+        noun: str,
         resubmit_uncertain: bool,
         pause: Callable[[float], None],
         log: Logger,
@@ -56,6 +58,7 @@ class Submitter:
         self._operation = operation
         self._options = options
         self._stored = stored
+        self._noun = noun
         self._resubmit_uncertain = resubmit_uncertain
         self._pause = pause
         self._log = log
@@ -73,7 +76,7 @@ class Submitter:
         """
         ledger = self._stored.ledger
         if ledger.entries:
-            self._log.info("Going on behind %d batches that were submitted before", len(ledger.entries))
+            self._log.info("Resuming after %d batches that were submitted before", len(ledger.entries))
         self._ask_for_budget()
         cap = self._operation.items.cap if self._operation.items else 1
         batches = -(-len(items) // cap)
@@ -82,15 +85,19 @@ class Submitter:
             submission = self._submit(batch, f"batch {batch.index + 1} of {batches}")
             result = submission.result if batches == 1 else None
             sent += len(batch.items)
+            what = f"{self._noun} {submission.task_id}" if submission.task_id else "done at once"
+            if not self._operation.items:
+                self._log.info("%s: %s", self._operation.label, what)
+                continue
             rate = sent / (time.monotonic() - began)
             left = max(0, len(items) - batch.index * cap - batch.size)
             self._log.info(
-                "%s, batch %d of %d: %d items are %s (%.0f items/s, %d left, %.0f s at this rate)",
+                "%s, batch %d of %d: %d items, %s (%.0f items/s, %d left, %.0f s at this rate)",
                 self._operation.label,
                 batch.index + 1,
                 batches,
                 len(batch.items),
-                f"Stream task {submission.task_id}" if submission.task_id else "done",
+                what,
                 rate,
                 left,
                 left / rate,

@@ -102,7 +102,7 @@ class Ledger:
 
     def dump(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Return some entries as plain JSON values."""
-        # Not asdict(): it copies, which takes most of the time of noting a batch.
+        # Not asdict(): it copies, which takes most of the time of recording a batch.
         return [
             {**{name: getattr(entry, name) for name in Entry.__slots__}, "state": entry.state.value}
             for entry in self.entries[start:stop]
@@ -153,29 +153,29 @@ class Ledger:
             raise _changed(index + 1)
 
     def sending(self, batch: Batch) -> Entry | None:
-        """Note that the request of a batch is about to leave, and return what was known of it before."""
+        """Record that the request of a batch is about to leave, and return what was known of it before."""
         before = self.entries[batch.index] if batch.index < len(self.entries) else None
         self._put(batch, State.SENDING)
         return before
 
     def accepted(self, batch: Batch, task_id: str | None, failed_items: Mapping[str, str]) -> None:
-        """Note that Stream accepted a batch."""
+        """Record that Stream accepted a batch."""
         self._put(batch, State.ACCEPTED, task_id, failed_items)
 
     def refused(self, batch: Batch, before: Entry | None) -> None:
-        """Note that Stream certainly did not accept a batch, which leaves things as they were before."""
+        """Record that Stream certainly did not accept a batch, which leaves things as they were before."""
         if before is None:
             del self.entries[batch.index]
         else:
             self.entries[batch.index] = before
 
     def doubtful(self, batch: Batch) -> None:
-        """Note that nobody knows whether Stream accepted a batch."""
+        """Record that nobody knows whether Stream accepted a batch."""
         self.entries[batch.index].state = State.UNCERTAIN
 
     def failed(self, tasks: Iterable[StreamTask], *, pause_until: float = 0.0) -> list[int]:
         """
-        Note that Stream tasks failed, or items inside them.
+        Record that Stream tasks failed, or items inside them.
 
         :param tasks: the finished Stream tasks in question
         :param pause_until: Unix time before which a batch is not sent again that failed of Stream's own rate
@@ -201,7 +201,7 @@ class Ledger:
 
     def failed_at_once(self) -> list[int]:
         """
-        Note that what was refused when Stream accepted a batch counts as failed.
+        Record that what was refused when Stream accepted a batch counts as failed.
 
         :return: the places of the batches that a further try sends anew
         """

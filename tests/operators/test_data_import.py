@@ -72,10 +72,12 @@ def operations(control: SandboxControl) -> list[str]:
 
 class TestFirstGeneration:
     def test_the_file_is_uploaded_and_the_import_awaited(
-        self, file: Path, waiting: dict[str, Any], control: SandboxControl
+        self, file: Path, waiting: dict[str, Any], control: SandboxControl, logs: Logs
     ) -> None:
         run = Run()
         import_id = run.execute(lambda: first(str(file), **waiting))
+
+        assert f"CreateImport: import {import_id}" in logs.text
 
         assert operations(control) == ["CreateImportURL", "Upload", "CreateImport"]
         (task,) = control.tasks()

@@ -186,9 +186,9 @@ def test_a_refused_batch_is_submitted_by_the_retry(run: Run, control: SandboxCon
 
 def test_a_retry_says_how_far_it_was(run: Run, logs: Logs) -> None:
     execute(run)
-    assert "Going on" not in logs.text
+    assert "Resuming" not in logs.text
     execute(run)
-    assert "Going on behind 3 batches that were submitted before" in logs.text
+    assert "Resuming after 3 batches that were submitted before" in logs.text
 
 
 def test_the_log_shows_the_progress(run: Run, logs: Logs) -> None:
