@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
+from airflow.sdk import XComArg
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import given, in_fixed_order, is_rendered
@@ -110,7 +111,9 @@ class StreamBaseOperator(StreamTaskWaiter):
         self.wait_timeout = given("wait_timeout", wait_timeout, Seconds(), configuration.timeout())
         self.on_ambiguous = Choice(("fail", "resubmit")).parse("on_ambiguous", on_ambiguous)
         self.max_items = max_items
+        self._is_limited = max_items is not None  # also where a template leaves None of it
         self.is_dry_run = dry_run
+        self._dry_run_from = {operator.task_id for operator, _ in XComArg.iter_xcom_references(dry_run)}
         self.ids_column = given("ids_column", ids_column, Text(), None)
         self._stored: StoredLedger | None = None
 
@@ -139,6 +142,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
+        self._check_what_decides()
         if parse_dry_run(self.is_dry_run):
             return self._rehearse(context)
         stored = self._stored_ledger(context)
@@ -298,6 +302,19 @@ class StreamBaseOperator(StreamTaskWaiter):
                 ti.xcom_push(TASK_IDS_KEY, [])
             self._refuse_too_many(items)
         return []
+
+    def _check_what_decides(self) -> None:
+        """Refuse to go on without the limit, or without the answer to whether it is a dry run."""
+        if self._is_limited:
+            parse_max_items("max_items", self.max_items)
+        # partial() knows arguments by name, and this one's is not that of its template (3.3.2).
+        if self._dry_run_from and self.has_dag():
+            if unordered := self._dry_run_from - self.get_flat_relative_ids(upstream=True):
+                first = min(unordered)
+                raise ValueError(
+                    f"dry_run is the output of {first!r}, and Airflow does not see that in partial(), so it "
+                    f"may run {first!r} too late: write {first} >> {self.task_id} in the DAG"
+                )
 
     def _refuse_too_many(self, items: ItemFile) -> None:
         if spec := self.stream_operation.items:

@@ -160,6 +160,20 @@ class TestLimit:
         run.execute(lambda: operator)
         assert requests(control) == ["DeleteUsers"]
 
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_a_limit_of_which_a_template_leaves_nothing_is_not_no_limit(
+        self, dry_run: bool, run: Run, control: SandboxControl
+    ) -> None:
+        operator = delete(["joe", "ann"], max_items="{{ params.at_most }}", dry_run=dry_run)
+        operator.max_items = (
+            None  # as render_template_as_native_obj, or an XCom that nobody pushed, leaves it
+        )
+        with pytest.raises(
+            ValueError, match=r"^max_items is None: a whole number, 1 or more, or 'unlimited'"
+        ):
+            run.execute(lambda: operator)
+        assert control.journal() == []
+
     @pytest.mark.parametrize("wrong", [0, "all", True])
     def test_a_slip_is_found_when_the_dag_is_read(self, wrong: Any) -> None:
         with pytest.raises(ValueError, match=r"^max_items is"):
@@ -348,3 +362,25 @@ class TestDryRun:
         assert isinstance(made, StreamDeleteUsersOperator)
         made.render_template_fields(Context(params={"dry_run": True}))
         assert (made.is_dry_run, made.max_items) == ("True", 3)
+
+    def test_a_mapped_operator_must_run_after_what_decides(self, run: Run, control: SandboxControl) -> None:
+        with DAG("dag", schedule=None):
+            decide = BaseOperator(task_id="decide")
+            between = BaseOperator(task_id="between")
+            mapped = StreamDeleteUsersOperator.partial(
+                task_id="delete", user="hard", dry_run=decide.output
+            ).expand(user_ids=[["joe"], ["ann"]])
+
+        def execute(decided: bool) -> None:
+            made = mapped.unmap({"user_ids": ["joe"]})
+            made.is_dry_run = decided  # as an earlier run of `decide` left it
+            run.execute(lambda: made)
+
+        with pytest.raises(
+            ValueError, match=r"^dry_run is the output of 'decide', and Airflow .* decide >> delete"
+        ):
+            execute(False)
+        assert control.journal() == []
+        decide >> between >> mapped
+        execute(False)
+        assert requests(control) == ["DeleteUsers"]
