@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
 from reprlib import repr as shortened
@@ -68,7 +68,7 @@ def check_known_items(spec: Items, value: Any, column: str | None = None) -> Non
     if isinstance(value, list | tuple | set | frozenset):
         for _ in spec.parse_each(value):
             pass
-    elif not isinstance(value, FromCallable) and not _is_location(value):
+    elif not isinstance(value, FromCallable) and not _is_location(value) and not _is_output(value):
         raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}")
 
 
@@ -139,6 +139,11 @@ def _read(spec: Items, source: Any, context: Context) -> Iterator[Any]:
 def _in_order(items: Iterable[Any]) -> Iterator[Any]:
     # A set has another order in each process, and a retry must find the batches as they were.
     return iter(sorted(items, key=repr) if isinstance(items, Set) else items)
+
+
+def _is_output(value: Any) -> bool:
+    # That of a mapped Airflow task, or of map(), zip() or concat(), is a sequence of Airflow's own.
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _is_location(value: Any) -> bool:

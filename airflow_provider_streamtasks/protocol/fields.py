@@ -239,7 +239,8 @@ class ListOf:
 
     def parse(self, name: str, value: Any) -> list[Any]:
         """Return the list."""
-        if not isinstance(value, list | tuple) or not value:
+        # The output of a mapped Airflow task is a sequence of Airflow's own.
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not value:
             raise ValueError(f"{name} is {shortened(value)}: a non-empty list is needed")
         if self.cap is not None and len(value) > self.cap:
             raise ValueError(f"{name} has {len(value)} entries: {self.cap} are allowed")

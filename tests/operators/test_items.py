@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Context, ObjectStoragePath
+from airflow.sdk import DAG, BaseOperator, Context, ObjectStoragePath
 
 from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
@@ -159,6 +159,38 @@ def test_channels_to_export_may_be_objects_or_lines(run: Run, control: SandboxCo
     bodies = [request["body"]["channels"] for request in control.journal("ExportChannels")]
     assert bodies[0] == bodies[1] == [{"cid": cid} for cid in CIDS]
     assert bodies[2] == [{"cid": "messaging:a"}, {"type": "messaging", "id": "b"}]
+
+
+@pytest.mark.parametrize("change", ["map", "concat"])
+def test_the_output_of_mapped_airflow_tasks_is_a_list_too(
+    change: str, run: Run, control: SandboxControl
+) -> None:
+    run.ti.xcoms = {"return_value": CIDS[:2]}
+    with DAG("dag", schedule=None):
+        ids = BaseOperator(task_id="ids").output
+        operator = delete(ids.map(str.lower) if change == "map" else ids.concat(ids.map(str.lower)))
+    # Airflow's own sequences: they are no lists, and neither is that of a mapped Airflow task.
+    operator.render_template_fields(run.context)
+    assert not isinstance(operator.cids, list)
+    run.execute(lambda: operator)
+    assert sent(control) == CIDS[:2]
+
+
+@pytest.mark.parametrize("wrong", [[["messaging:a"]], [("messaging:a", "name")], ["messaging:a", None], [1]])
+def test_rows_in_such_an_output_are_no_items(wrong: Any, run: Run, control: SandboxControl) -> None:
+    run.ti.xcoms = {"return_value": wrong}
+    with DAG("dag", schedule=None):
+        operator = delete(BaseOperator(task_id="ids").output.map(_same))
+    operator.render_template_fields(run.context)
+    with pytest.raises(
+        ValueError, match=r"^an item of cids is .*: a non-empty string like 'messaging:general'"
+    ):
+        run.execute(lambda: operator)
+    assert control.journal() == []
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 # -- what is refused ---------------------------------------------------------------------------------------
