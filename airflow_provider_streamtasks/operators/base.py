@@ -308,13 +308,13 @@ class StreamBaseOperator(StreamTaskWaiter):
         if self._is_limited:
             parse_max_items("max_items", self.max_items)
         # partial() knows arguments by name, and this one's is not that of its template (3.3.2).
-        if self._dry_run_from and self.has_dag():
-            if unordered := self._dry_run_from - self.get_flat_relative_ids(upstream=True):
-                first = min(unordered)
-                raise ValueError(
-                    f"dry_run is the output of {first!r}, and Airflow does not see that in partial(), so it "
-                    f"may run {first!r} too late: write {first} >> {self.task_id} in the DAG"
-                )
+        before = self.get_flat_relative_ids(upstream=True) if self._dry_run_from else set()
+        if unordered := self._dry_run_from - before:
+            first = min(unordered)
+            raise ValueError(
+                f"dry_run is the output of {first!r}, and Airflow does not see that in partial(), so it may "
+                f"run {first!r} too late: write {first} >> {self.task_id} in the DAG"
+            )
 
     def _refuse_too_many(self, items: ItemFile) -> None:
         if spec := self.stream_operation.items:
