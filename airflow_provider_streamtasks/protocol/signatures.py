@@ -1,7 +1,8 @@
 """
 The signatures of URLs in what Stream says: found, to be masked in logs, or cut off.
 
-A signature is the query string of a URL: whoever has it may download the file.
+A signature is the query string of a URL: whoever has it may download the file. Libraries also name the rest of
+a URL alone, without scheme and host: urllib3 in each error about a connection.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-_QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)\?([^\s\"'<>]+)", re.IGNORECASE)
+# A URL is taken whether it has a query or not: to look again inside it takes minutes where there are many.
+_QUERY = re.compile(
+    r"""((?:https?://|(?<![^\s"'(<\[=:,])/)[^\s?#"'<>]*)(?:\?([^\s"'<>]+))?"""
+    r"""|(?<=[^\s"'<>?])\?([^\s"'<>?]*(?:signature|credential|token|sig)=[^\s"'<>]*)""",
+    re.IGNORECASE,
+)
 
 
 def without_signature(result: Any) -> Any:
@@ -54,9 +60,9 @@ def signature(text: str) -> str:
 
 def without_queries(text: str) -> str:
     """Return a text with the query cut off each URL in it: it may be a signature."""
-    return _QUERY.sub(r"\1", text)
+    return _QUERY.sub(lambda match: match[1] or "", text)
 
 
 def queries(text: str) -> list[str]:
     """Return the query of each URL in a text."""
-    return [match[2] for match in _QUERY.finditer(text)]
+    return [query for match in _QUERY.finditer(text) if (query := match[2] or match[3])]

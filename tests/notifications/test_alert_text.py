@@ -4,6 +4,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import requests
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator
@@ -383,6 +384,14 @@ def test_the_signature_of_a_url_is_left_out() -> None:
     text = alert_text(context(ValueError(f"cannot read '{url}', gave up")))
     assert "Signature" not in text
     assert "cannot read 'https://storage.example/export.json', gave up" in text
+
+
+def test_so_is_that_of_a_url_which_a_library_names_without_its_host() -> None:
+    with pytest.raises(requests.ConnectionError) as raised:
+        requests.get("http://127.0.0.1:1/export.json?X-Amz-Expires=1&X-Amz-Signature=abcdef", timeout=5)
+    text = alert_text(context(raised.value))
+    assert "Max retries exceeded with url: /export.json (Caused by" in text
+    assert "X-Amz" not in text
 
 
 def test_what_airflow_masks_in_its_logs_is_masked() -> None:
