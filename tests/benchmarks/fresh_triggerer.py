@@ -151,10 +151,10 @@ def one_round(ways: list[str], sensors: int, build: Path | None, rest: float) ->
                 dag_id: ids for way in ways if way not in NO_OPS for dag_id, ids in plans[way].items()
             }
             plan = {"file": str(file), "no_op": no_op, "sensors": with_sensors}
-            (folder / "plan.json").write_text(json.dumps(plan))
+            (folder / "many_waits.json").write_text(json.dumps(plan))
             env = {
                 "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
-                "BENCHMARK_PLAN": str(folder / "plan.json"),
+                "BENCHMARK_PLANS": str(folder),
                 "PYTHONPATH": os.pathsep.join(map(str, filter(None, [build, HERE / "fresh", ROOT]))),
                 "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
             }

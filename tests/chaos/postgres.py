@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -41,10 +42,12 @@ class Postgres:
     PostgreSQL refuses to run as root, so there it runs as ``nobody``, from a copy that ``nobody`` may read.
 
     :param log: the file for its output
+    :param settings: of the server, where they differ from ours
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, settings: Mapping[str, str] | None = None) -> None:
         self.log = log
+        self.settings = {**_SETTINGS, **(settings or {})}
         self.port = free_port()
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -79,7 +82,7 @@ class Postgres:
 
         :raises RuntimeError: when it does not start; the message has the end of its log
         """
-        options = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
         argv = [self._tool("postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         with signals_held(), self.log.open("ab") as output:
             self._server = subprocess.Popen(
@@ -90,6 +93,12 @@ class Postgres:
             if self._server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """The process from which all others of the server descend."""
+        assert self._server
+        return self._server.pid
 
     def stop(self) -> None:
         """Disconnect everybody, and return when the server is gone."""

@@ -1,4 +1,4 @@
-"""As many sensors in one DAG as in ten, and as many Airflow tasks that do nothing."""
+"""Sensors, and Airflow tasks that do nothing, in the DAGs that the plan of the same name has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
-PLAN = json.loads(Path(os.environ["BENCHMARK_PLAN"]).read_text())
+PLAN = json.loads((Path(os.environ["BENCHMARK_PLANS"]) / f"{Path(__file__).stem}.json").read_text())
 
 
 class NoOp(BaseOperator):

@@ -9,12 +9,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+_found: dict[str, asyncio.Event] = {}
+_tasks: list[asyncio.Task[None]] = []
+
 
 class NoOpTrigger(BaseTrigger):
     """
     End the Airflow task in success when a file is there.
 
-    :param path: the file
+    :param path: the file; one task looks for it, for all triggers
     :param push: whether it pushes an XCom before
     """
 
@@ -29,8 +32,10 @@ class NoOpTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the file."""
-        while not Path(self.path).exists():  # noqa: ASYNC110, ASYNC240 - a benchmark on a local disk
-            await asyncio.sleep(0.5)
+        if self.path not in _found:
+            _found[self.path] = asyncio.Event()
+            _tasks.append(asyncio.create_task(_find(self.path)))
+        await _found[self.path].wait()
         if self.push:
             await asyncio.to_thread(self._push)
         yield TaskSuccessEvent()
@@ -40,3 +45,9 @@ class NoOpTrigger(BaseTrigger):
 
         ti: Any = self.task_instance
         XCom.set("return_value", {"a": "ok"}, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id)
+
+
+async def _find(path: str) -> None:
+    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 - a benchmark on a local disk
+        await asyncio.sleep(0.25)
+    _found[path].set()
