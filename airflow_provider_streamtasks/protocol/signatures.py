@@ -1,8 +1,8 @@
 """
 The signatures of URLs in what Stream says: found, to be masked in logs, or cut off.
 
-A signature is the query string of a URL: whoever has it may download the file. Libraries also name the rest of
-a URL alone, without scheme and host: urllib3 in each error about a connection.
+A signature is the query string of a URL: anyone who has it may download the file. Libraries also name the
+path and query of a URL alone: urllib3 in each error about a connection.
 """
 
 from __future__ import annotations
