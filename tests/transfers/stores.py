@@ -188,7 +188,7 @@ class Azure(Store):
 
     def clear(self) -> None:
         for name in {*self.names(), *self.unfinished()}:
-            # Azurite, unlike Azure, drops what was sent of another only then, and not at Put Blob or Delete Blob.
+            # Azurite drops what was sent of another only so: not, as Azure, at Put Blob or Delete Blob too.
             self.client.get_blob_client(f"nightly/{name}").commit_block_list([])
             self.remove(name)
 
