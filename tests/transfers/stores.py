@@ -188,7 +188,7 @@ class Azure(Store):
 
     def clear(self) -> None:
         for name in {*self.names(), *self.unfinished()}:
-            # Azurite drops what was sent of another only so: not, as Azure, at Put Blob or Delete Blob too.
+            # Drops what was sent of another. Put Blob does at Azure, but not at Azurite.
             self.client.get_blob_client(f"nightly/{name}").commit_block_list([])
             self.remove(name)
 
