@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-WAITING = 6
-"""Chunks that may wait for a thread. They are in memory."""
+AHEAD = 1536 * 1024
+"""Bytes that wait for a thread at the most, unless it is told otherwise. They are in memory."""
 
 
 class Aside:
@@ -20,12 +20,15 @@ class Aside:
     at rest when it is left.
 
     :param act: takes a chunk. It needs no lock: it is called by one thread only.
+    :param ahead: bytes that may wait, together
     """
 
-    def __init__(self, act: Callable[[bytes], Any]) -> None:
+    def __init__(self, act: Callable[[bytes], Any], ahead: int = AHEAD) -> None:
         self._act = act
+        self._ahead = ahead
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streamtasks-transfer")
-        self._pending: deque[Future[Any]] = deque()
+        self._pending: deque[tuple[int, Future[Any]]] = deque()
+        self._waiting = 0
 
     def __enter__(self) -> Aside:
         return self
@@ -41,9 +44,10 @@ class Aside:
 
         :raises Exception: what ``act`` raised for an earlier chunk
         """
-        self._pending.append(self._thread.submit(self._act, chunk))
-        while len(self._pending) > WAITING:
-            self._pending.popleft().result()
+        self._pending.append((len(chunk), self._thread.submit(self._act, chunk)))
+        self._waiting += len(chunk)
+        while self._waiting > self._ahead:
+            self._wait_for_one()
 
     def finish(self) -> None:
         """
@@ -52,4 +56,9 @@ class Aside:
         :raises Exception: what ``act`` raised
         """
         while self._pending:
-            self._pending.popleft().result()
+            self._wait_for_one()
+
+    def _wait_for_one(self) -> None:
+        size, done = self._pending.popleft()
+        done.result()
+        self._waiting -= size

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from types import TracebackType
 
+from airflow_provider_streamtasks.transfers.aside import AHEAD
+
 
 class Draft(ABC):
     """
@@ -12,6 +14,9 @@ class Draft(ABC):
 
     A context manager: left without :meth:`commit`, it leaves nothing.
     """
+
+    ahead = AHEAD
+    """Bytes that are read ahead while others are written."""
 
     def __enter__(self) -> Draft:
         return self

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_streamtasks.transfers.answers import Answer, meaning, os_errors
-from airflow_provider_streamtasks.transfers.aside import Aside
+from airflow_provider_streamtasks.transfers.aside import AHEAD, Aside
 from airflow_provider_streamtasks.transfers.beside import Beside
 from airflow_provider_streamtasks.transfers.draft import Draft
 from airflow_provider_streamtasks.transfers.existing import existing
@@ -70,7 +70,7 @@ def store(
             if not chunk:  # the file begins
                 open_drafts.close()
                 draft = open_drafts.enter_context(_draft(path, source.size, replace=replace))
-                content = open_drafts.enter_context(_Content(source, compress, draft.write))
+                content = open_drafts.enter_context(_Content(source, compress, draft.write, draft.ahead))
             else:
                 content.take(chunk)
                 progress.advance(len(chunk), place + len(chunk), source.size)
@@ -182,7 +182,9 @@ class _Content:
     Hashing and writing have a thread each. A context manager, as :class:`~.aside.Aside` is.
     """
 
-    def __init__(self, source: ExportFile, compress: bool, write: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self, source: ExportFile, compress: bool, write: Callable[[bytes], Any], ahead: int = AHEAD
+    ) -> None:
         self._source = source
         # By zlib, not gzip, because that writes the time: the same export must always give the same bytes.
         self._compressor = zlib.compressobj(wbits=31) if compress and source.encoding != "gzip" else None
@@ -190,7 +192,7 @@ class _Content:
         self._count = 0
         self._lines = 0
         self._last = b"\n"
-        self._threads = Aside(self._digest.update), Aside(write)
+        self._threads = Aside(self._digest.update), Aside(write, ahead)
 
     def __enter__(self) -> _Content:
         return self

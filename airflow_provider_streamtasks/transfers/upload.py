@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import deque
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
@@ -26,8 +27,9 @@ class Upload(Draft):
         self._path = path
         self._fs: Any = path.fs
         self._replace = replace
-        self._part = part_size(size)
-        self._pending = bytearray()
+        self._part = self.ahead = part_size(size)  # the next part comes in while one is sent
+        self._first: deque[bytes] = deque()
+        self._first_size = 0
         self._file: Any = None
         if early := storage_of(path.protocol).shows_early:
             self._refuse_early(early)
@@ -38,14 +40,19 @@ class Upload(Draft):
 
         :raises OSError: if the storage refuses them
         """
-        rest = memoryview(data)
-        while rest:
-            # A full part waits until more comes, so that the last one is never empty.
-            if len(self._pending) == self._part:
-                self._send()
-            room = self._part - len(self._pending)
-            self._pending += rest[:room]
-            rest = rest[room:]
+        if self._file is None:
+            self._first.append(data)
+            self._first_size += len(data)
+            if self._first_size <= self._part:
+                return
+            with os_errors(self._path, "written"):
+                mode = "wb" if self._replace else "xb"
+                self._file = self._fs.open(self._path.path, mode, block_size=self._part)
+            # One by one, so that they are gone when the last of them starts the upload.
+            while self._first:
+                self._append(self._first.popleft())
+        else:
+            self._append(data)
 
     def commit(self) -> None:
         """
@@ -54,32 +61,30 @@ class Upload(Draft):
         :raises FileExistsError: if nothing may be replaced, and another file is there
         :raises OSError: if the storage does not take it; it does not appear then
         """
-        if self._file is None:
-            # Also because an empty file in mode "xb" replaces what is there, with s3fs 2026.9.
-            with os_errors(self._path, "written"):
-                mode = "overwrite" if self._replace else "create"
-                self._fs.pipe_file(self._path.path, bytes(self._pending), mode=mode)
-            return
-        self._send()
         with os_errors(self._path, "written"):
+            if self._file is None:
+                # Also because an empty file in mode "xb" replaces what is there, with s3fs 2026.9.
+                mode = "overwrite" if self._replace else "create"
+                self._fs.pipe_file(self._path.path, b"".join(self._first), mode=mode)
+                return
             self._file.close()
         self._file = None
 
     def discard(self) -> None:
         """Abort the upload. Azure has no call for that: the next success there drops what was sent."""
         file, self._file = self._file, None
-        self._pending.clear()
+        self._first.clear()
         if file is not None:
             _compat.drop_upload(file)
 
-    def _send(self) -> None:
-        part = bytes(self._pending)
-        self._pending.clear()  # before the upload, for which the storage's library makes copies of its own
-        with os_errors(self._path, "written"):
-            if self._file is None:
-                mode = "wb" if self._replace else "xb"
-                self._file = self._fs.open(self._path.path, mode, block_size=self._part)
-            self._file.write(part)
+    def _append(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            # The storage's library uploads what it has once that is a part or more: here never more.
+            room = self._part - self._file.tell() % self._part
+            with os_errors(self._path, "written"):
+                self._file.write(rest[:room])
+            rest = rest[room:]
 
     def _refuse_early(self, early: frozenset[str]) -> None:
         with os_errors(self._path, "written"):

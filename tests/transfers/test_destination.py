@@ -15,6 +15,7 @@ from airflow.sdk import DAG, AssetAlias, ObjectStoragePath
 from airflow.sdk.io import attach
 from airflow.sdk.io.store import _STORE_CACHE
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from airflow_provider_streamtasks.transfers import moves
 from airflow_provider_streamtasks.transfers.destination import asset_uri, quiet, storage_path
@@ -125,33 +126,46 @@ def test_parts_are_what_s3_and_google_take(size: int | None) -> None:
     assert (size or 0) / part <= 10_000
 
 
-class Uploads:
-    """Notes how an upload writes."""
+class Uploads(AbstractFileSystem):
+    """Notes what is uploaded at a time, as fsspec cuts it."""
+
+    cachable = False
 
     def __init__(self) -> None:
+        super().__init__()
         self.sizes: list[int] = []
         self.whole: tuple[int, str] | None = None
+        self.dropped = False
 
-    def open(self, path: str, mode: str, block_size: int) -> Uploads:
-        assert (mode, block_size) == ("xb", PART)
-        return self
-
-    def write(self, data: bytes) -> None:
-        self.sizes.append(len(data))
+    def open(self, path: str, mode: str, block_size: int) -> AbstractBufferedFile:
+        # fsspec itself knows no "xb".
+        return Parts(self, path, {"xb": "wb"}[mode], block_size)
 
     def pipe_file(self, path: str, data: bytes, mode: str) -> None:
         self.whole = (len(data), mode)
 
-    def close(self) -> None: ...
+
+class Parts(AbstractBufferedFile):
+    fs: Uploads
+
+    def _upload_chunk(self, final: bool = False) -> None:
+        self.fs.sizes.append(self.buffer.tell())
+
+    def discard(self) -> None:
+        self.fs.dropped = True
+
+
+def upload_to(fs: Any) -> Upload:
+    path: Any = type("Path", (), {"fs": fs, "path": "bucket/x", "protocol": "s3"})()
+    return Upload(path, 1, replace=False)
 
 
 @pytest.mark.parametrize(
     "pieces", [[1], [PART], [PART + 1], [7, PART, 3 * PART, 1], [2**18] * 50, [PART * 4]]
 )
 def test_every_part_but_the_last_has_one_size(pieces: list[int]) -> None:
-    fs: Any = Uploads()
-    path: Any = type("Path", (), {"fs": fs, "path": "bucket/x", "protocol": "s3"})()
-    with Upload(path, 1, replace=False) as upload:
+    fs = Uploads()
+    with upload_to(fs) as upload:
         for piece in pieces:
             upload.write(b"x" * piece)
         upload.commit()
@@ -160,8 +174,24 @@ def test_every_part_but_the_last_has_one_size(pieces: list[int]) -> None:
     else:
         assert fs.whole is None
         assert set(fs.sizes[:-1]) == {PART}
-        assert 0 < fs.sizes[-1] <= PART
+        assert fs.sizes[-1] < PART
         assert sum(fs.sizes) == sum(pieces)
+        assert not fs.dropped
+
+
+@pytest.mark.parametrize("size", [1, PART, PART + 1, 2 * PART])
+def test_nothing_more_is_sent_of_an_upload_that_is_given_up(size: int) -> None:
+    fs = Uploads()
+    with upload_to(fs) as upload:
+        upload.write(b"x" * size)
+    assert fs.whole is None
+    assert fs.dropped is (size > PART)
+    assert set(fs.sizes) <= {PART}
+
+
+def test_a_whole_part_is_read_ahead_of_an_upload() -> None:
+    """So that the next one is at hand when the storage has taken one."""
+    assert upload_to(Uploads()).ahead == PART
 
 
 if SERVERS["google"][1]:
