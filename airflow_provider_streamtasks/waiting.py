@@ -117,7 +117,7 @@ class StreamTaskWaiter(BaseOperator):
         """Return a trigger with what all of them need: the terms, and how to end the Airflow task."""
         ends = {} if self.why_ends_on_worker() else {"end": True, **asdict(self.xcom_policy())}
         return kind(
-            stream_conn_id=self.stream_conn_id,
+            stream_conn_id=Text().parse("stream_conn_id", self.stream_conn_id),
             stream_task_ids=task_ids,
             started_at=started_at,  # type: ignore[arg-type]
             **asdict(self.wait_terms()),

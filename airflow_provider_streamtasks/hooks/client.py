@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.hooks.connection import (
     read_connection,
 )
 from airflow_provider_streamtasks.protocol import errors
+from airflow_provider_streamtasks.protocol.fields import Text
 from airflow_provider_streamtasks.protocol.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ class StreamClient(BaseHook):
     What is below every call of :class:`~airflow_provider_streamtasks.hooks.stream.StreamHook`.
 
     :param stream_conn_id: the Airflow connection, of type ``stream``
+    :raises ValueError: if that is no text
     """
 
     def __init__(self, stream_conn_id: str) -> None:
         super().__init__()
-        self.stream_conn_id = stream_conn_id
+        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
         self._transport: RequestsTransport | None = None
         self._atransport: AiohttpTransport | None = None
         self._connecting = asyncio.Lock()

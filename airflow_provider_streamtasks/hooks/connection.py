@@ -178,7 +178,7 @@ def _number(extra: Mapping[str, Any], name: str) -> float:
         # Airflow's form saves every field of the extra, those left empty as null.
         return float(_EXTRAS[name]["default"])
     try:
-        number = float(value)
+        number = -1.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 < number <= at_most:

@@ -12,7 +12,7 @@ from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.protocol import errors
-from airflow_provider_streamtasks.protocol.fields import Seconds
+from airflow_provider_streamtasks.protocol.fields import Seconds, Text
 from airflow_provider_streamtasks.protocol.messages import Message
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
@@ -281,7 +281,7 @@ class StreamHook(StreamClient):
         :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
         :raises StreamException: after five minutes of nothing but errors
         """
-        return self.wait_for_tasks([task_id], poll_interval, timeout)[0]
+        return self.wait_for_tasks([Text().parse("task_id", task_id)], poll_interval, timeout)[0]
 
     def wait_for_tasks(
         self,
@@ -293,14 +293,16 @@ class StreamHook(StreamClient):
         """
         Block until every one of several Stream tasks is finished, and return them in order.
 
-        Arguments and exceptions are those of :meth:`wait_for_task`.
+        Arguments and exceptions are those of :meth:`wait_for_task`. What is no id is a ``ValueError``.
 
         :param pollable: what they are, where they are not Stream tasks proper
         """
         poll_interval = given("poll_interval", poll_interval, Seconds(), configuration.poll_interval())
         timeout = given("timeout", timeout, Seconds(), configuration.timeout())
         terms = WaitTerms(timeout, poll_interval, configuration.max_poll_interval())
-        wait = Wait(task_ids, terms, time.time(), pollable)
+        named = [task_ids] if isinstance(task_ids, str) else task_ids
+        checked = [Text().parse("an item of task_ids", task_id) for task_id in named]
+        wait = Wait(checked, terms, time.time(), pollable)
         self.carry_out(wait)
         return wait.result()
 

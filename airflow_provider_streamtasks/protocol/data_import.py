@@ -41,6 +41,12 @@ def cancel_import(import_id: str) -> Request:
     return Request("CancelImportV2Task", "POST", path)
 
 
+_HINTS = {
+    404: "Check that the id is that of an import of this generation, and that the Airflow connection leads "
+    "to the app that it belongs to.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """
@@ -79,7 +85,7 @@ class Import:
 
         :raises StreamApiException: if the answer is an error, or does not tell of an import
         """
-        body: Any = read_body(self.endpoint, response, now)
+        body: Any = read_body(self.endpoint, response, now, _HINTS)
         found = body if self.completed_states else body.get("import_task")
         state = found.get("state") if isinstance(found, dict) else None
         if not isinstance(state, int if self.completed_states else str) or state == "":

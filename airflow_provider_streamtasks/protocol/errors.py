@@ -42,7 +42,7 @@ def read_body(
 
     :param operation: Stream's name of the call, for messages
     :param now: this machine's clock as Unix time
-    :param hints: what to do about an error of this call: Stream's code -> a sentence
+    :param hints: what to do about an error of this call: Stream's code, or else the HTTP status -> a sentence
     :raises StreamRateLimitException: for a 429
     :raises StreamApiException: for any other answer but a JSON object with a 2xx status
     """
@@ -66,7 +66,8 @@ def read_body(
         "raw_response_body": quotable(response, 2000),
         "hint": _HINTS.get(code)
         or hints.get(code)
-        or (response.hint if body is None or response.status == 404 else ""),
+        or (response.hint if body is None or response.status == 404 else "")
+        or hints.get(response.status, ""),
     }
     if response.status == 429:
         raise StreamRateLimitException(retry_after=_retry_after(response, now), **fields)

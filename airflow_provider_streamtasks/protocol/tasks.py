@@ -185,7 +185,7 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
     :param now: this machine's clock as Unix time
     :raises StreamApiException: if the answer is an error, or does not tell of a Stream task
     """
-    body = read_body("GetTask", response, now)
+    body = read_body("GetTask", response, now, _HINTS)
     status = body.get("status")
     if not isinstance(status, str) or not status:
         raise StreamApiException(
@@ -201,6 +201,12 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
         created_at=parse_timestamp(body.get("created_at")),
         updated_at=parse_timestamp(body.get("updated_at")),
     )
+
+
+_HINTS = {
+    404: "Check that the id is one that Stream gave out, and that the Airflow connection leads to the app "
+    "that it belongs to. The id of an import is none of a Stream task.",
+}
 
 
 class _StreamTasks:

@@ -28,7 +28,7 @@ class Request(NamedTuple):
     :param path: path below the base URL, parameters already filled in (:func:`fill`)
     :param json: the body, or ``None`` for none
     :param query: query parameters besides the API key
-    :param hints: what to do about an error of this call: Stream's code -> a sentence
+    :param hints: what to do about an error of this call: Stream's code, or else the HTTP status -> a sentence
     """
 
     operation: str

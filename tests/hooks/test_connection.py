@@ -75,6 +75,7 @@ def test_the_extra_replaces_a_default(name: str, value: Any, number: float) -> N
         ("request_timeout", -1, "above 0 and at most 3600"),
         ("request_timeout", 3601, "above 0 and at most 3600"),
         ("request_timeout", "soon", "above 0 and at most 3600"),
+        ("request_timeout", True, "above 0 and at most 3600"),
         ("request_timeout", [5], "above 0 and at most 3600"),
         ("request_timeout", "nan", "above 0 and at most 3600"),
         ("request_timeout", "inf", "above 0 and at most 3600"),

@@ -301,7 +301,33 @@ def test_get_task_does_not_ask_again_about_what_stream_does_not_know(
     with pytest.raises(StreamApiException, match="Can't find task") as raised:
         hook.get_task("unknown")
     assert raised.value.status_code == 404
+    assert str(raised.value).endswith(
+        "Check that the id is one that Stream gave out, and that the Airflow connection leads to the app "
+        "that it belongs to. The id of an import is none of a Stream task."
+    )
     assert len(control.journal("GetTask")) == 1
+
+
+def test_one_id_is_not_taken_for_a_list_of_its_letters(hook: StreamHook, start_task: StartTask) -> None:
+    task_id = start_task()
+    assert [task.task_id for task in hook.wait_for_tasks(task_id)] == [task_id]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "", {"task_id": "a"}, ["a", 5]])
+def test_what_is_no_id_is_not_waited_for(
+    wrong: Any, connection: None, control: SandboxControl, hook: StreamHook
+) -> None:
+    with pytest.raises(ValueError, match=r"^task_id is "):
+        hook.wait_for_task(wrong)
+    with pytest.raises(ValueError, match=r"^an item of task_ids is "):
+        hook.wait_for_tasks(["0000", wrong])
+    assert control.journal() == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "", {"conn_id": "stream_default"}])
+def test_the_name_of_a_connection_is_text(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"^stream_conn_id is .*: a non-empty string is needed"):
+        StreamHook(wrong)
 
 
 def test_the_budgets_are_those_of_the_server_side(

@@ -670,3 +670,19 @@ def test_without_any_time_it_looks_once_and_gives_up(
         execute(run, start_task(end="never"), timeout=0, **mode)
     assert len(control.journal("GetTask")) == 1
     assert run.reschedules == 0
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("wrong", [None, {"conn_id": "stream_default"}])
+def test_a_template_may_give_no_connection(
+    wrong: Any, deferrable: bool, connection: None, control: SandboxControl
+) -> None:
+    sensor = StreamTaskSensor(
+        task_id="wait", stream_task_id="0000", stream_conn_id="{{ params.conn }}", deferrable=deferrable
+    )
+    sensor.stream_conn_id = (
+        wrong  # as render_template_as_native_obj, or an XCom that nobody pushed, leaves it
+    )
+    with pytest.raises(ValueError, match=r"^stream_conn_id is .*: a non-empty string is needed"):
+        Run().execute(lambda: sensor)
+    assert control.journal() == []
