@@ -78,6 +78,7 @@ ITEM_SHAPES: dict[str, tuple[Any, str | None]] = {
     "status empty": ({"status": ""}, NO_OUTCOME),
     "status of another type": ({"status": 5}, "5"),
     "status missing": ({"error": "gone"}, "gone"),
+    "failed by another name": ({"state": "Failed"}, "Failed"),
     "plain ok": ("ok", None),
     "plain failure": ("failed", "failed"),
 }

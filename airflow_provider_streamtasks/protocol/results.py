@@ -5,8 +5,8 @@ Stream publishes no schema of results, and the same object may hold fields of St
 user may be called ``status``, ``error`` or ``failed_channels``. So what an entry is follows from its value,
 not from its name alone:
 
-- An object with ``status`` or ``error`` says how the item of that name ended. A text at
-  ``status`` is the result's own status.
+- An object with ``status`` or ``error``, or with a ``state`` of failure, says how the item of that name ended.
+  A text at ``status`` is the result's own status.
 - A **map of items** is a result in which one entry says how an item ended: such an object, one of the texts
   ``ok``, ``failed`` or ``error``, or anything under a name like ``type:id``. Every entry of it is an item
   then, and one that does not say ``ok`` has failed: not knowing is not success.
@@ -133,16 +133,21 @@ def _why_failed(verdict: Any) -> str | None:
     if isinstance(verdict, Mapping):
         if error := as_text(verdict.get("error")):
             return error
-        verdict = verdict.get("status")
+        verdict = verdict.get("status", verdict.get("state"))
     if isinstance(verdict, str) and _word(verdict) in GOOD:
         return None
     return as_text(verdict) or NO_OUTCOME
 
 
 def _is_verdict(name: str, value: Any) -> bool:
-    if isinstance(value, Mapping) and ("status" in value or "error" in value):
+    if isinstance(value, Mapping) and ("status" in value or "error" in value or _state_is_bad(value)):
         return True
     return _is_plain_verdict(value) or _ID.fullmatch(name) is not None
+
+
+def _state_is_bad(value: Mapping[str, Any]) -> bool:
+    state = value.get("state")
+    return isinstance(state, str) and _word(state) in BAD
 
 
 def _is_plain_verdict(value: Any) -> bool:
