@@ -5,8 +5,8 @@ Stream publishes no schema of results, and the same object may hold fields of St
 user may be called ``status``, ``error`` or ``failed_channels``. So what an entry is follows from its value,
 not from its name alone:
 
-- An object with ``status`` or ``error``, or with a ``state`` of failure, says how the item of that name ended.
-  A text at ``status`` is the result's own status.
+- An object with ``status`` or ``error``, or with a ``state`` of failure, says how the item of that
+  name ended. A text at ``status`` is the result's own status.
 - A **map of items** is a result in which one entry says how an item ended: such an object, one of the texts
   ``ok``, ``failed`` or ``error``, or anything under a name like ``type:id``. Every entry of it is an item
   then, and one that does not say ``ok`` has failed: not knowing is not success.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
 from airflow.sdk import PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
@@ -48,6 +48,9 @@ class StreamTaskFailed(StreamTaskException, StreamVerdict):
 
     Airflow does not retry it: a finished Stream task never changes.
     """
+
+
+_SKIPPED_BY_SOFT_FAIL = (AirflowSensorTimeout, AirflowSkipException, StreamTaskFailed)
 
 
 class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
@@ -172,9 +175,12 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException as skip:
-            # Airflow's sensors skip for any AirflowException then, whatever soft_fail is meant to cover.
-            if isinstance(skip.__cause__, NoStreamTaskError):
-                raise skip.__cause__ from None
+            # Airflow's sensors skip for any AirflowException then, whatever soft_fail is meant to cover: also
+            # where the trigger broke, and nobody knows how the Stream task stands.
+            cause = skip.__cause__
+            hides = self.soft_fail and not isinstance(cause, _SKIPPED_BY_SOFT_FAIL)
+            if cause and (hides or isinstance(cause, NoStreamTaskError)):
+                raise cause from None
             raise
 
     def poke(self, context: Context) -> PokeReturnValue:

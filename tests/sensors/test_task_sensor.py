@@ -463,6 +463,18 @@ def test_when_no_triggerer_was_alive_and_stream_refuses_that_is_no_skip(
         run.resume(sensor(task_id, soft_fail=True), "__fail__", **TRIGGER_TIMEOUT)
 
 
+BROKEN_TRIGGER = {"error": TriggerFailureReason.TRIGGER_FAILURE.value, "traceback": ["No module named 'x'"]}
+"""What Airflow passes where the triggerer could not carry the trigger out, maybe for want of the provider."""
+
+
+def test_a_trigger_that_broke_is_no_skip_because_nobody_knows_how_the_stream_task_stands(run: Run) -> None:
+    with pytest.raises(Exception, match="Trigger failure") as raised:
+        run.resume(sensor("a", soft_fail=True), "__fail__", **BROKEN_TRIGGER)
+    assert type(raised.value).__name__ == "TaskDeferralError"
+    with pytest.raises(AirflowSkipException):
+        run.resume(sensor("a", never_fail=True), "__fail__", **BROKEN_TRIGGER)
+
+
 def test_when_no_triggerer_was_alive_and_the_connection_is_gone_that_is_no_skip(run: Run) -> None:
     with pytest.raises(Exception, match="stream_default") as raised:
         run.resume(sensor("a", soft_fail=True), "__fail__", **TRIGGER_TIMEOUT)
