@@ -58,7 +58,7 @@ def max_result_size() -> int:
 
 
 def record_progress() -> bool:
-    """Return whether waits in the triggerer record how far they have come."""
+    """Return whether waits record how far they have come."""
     return bool(_option(conf.getboolean, "record_progress"))
 
 

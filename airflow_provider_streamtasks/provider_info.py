@@ -163,8 +163,9 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "record_progress": {
                         "description": (
-                            "Whether waits of more than a minute in the triggerer record in an XCom, at most "
-                            "once a minute, what Stream said last and how many Stream tasks have finished."
+                            "Whether waits of more than a minute record, at most once a minute, what Stream "
+                            "said last and how many Stream tasks have finished: in the triggerer in an XCom, "
+                            "on a worker in the task state store."
                         ),
                         "version_added": "0.1.0",
                         "type": "boolean",

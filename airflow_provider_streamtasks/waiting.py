@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.ending import needs_worker_to_end
 from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.progress import WorkerRecord
 from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import RETURN_VALUE, XComPolicy, decide
 from airflow_provider_streamtasks.protocol.fields import Flag, Text, Whole
@@ -205,7 +206,7 @@ class StreamTaskWaiter(BaseOperator):
             # No triggerer was alive at the deadline, so nobody has seen how the Stream tasks stand.
             started_at = time.time() - self.wait_terms().timeout
             task_ids = self.awaited_task_ids(context)
-        return self.conclude(context, lambda: self.carry_out(task_ids, started_at))
+        return self.conclude(context, lambda: self.carry_out(context, task_ids, started_at))
 
     def conclude(self, context: Context, get_ended: Callable[[], Ended]) -> Any:
         """
@@ -246,11 +247,16 @@ class StreamTaskWaiter(BaseOperator):
         """Whether one result is wanted, and not a list of them; ``None``: where there is one."""
         return None
 
-    def carry_out(self, task_ids: Sequence[str], started_at: float) -> Ended:
+    def carry_out(self, context: Context, task_ids: Sequence[str], started_at: float) -> Ended:
         """Wait on this worker, and return how the Stream tasks stand then."""
         wait = Wait(task_ids, self.wait_terms(), started_at, self.pollable)
-        self.hook.carry_out(wait)
+        self.hook.carry_out(wait, self.worker_record(context).update)
         return wait.ended()
+
+    def worker_record(self, context: Context, *, resumed: bool = False) -> WorkerRecord:
+        """Return the record of a wait on this worker."""
+        key = self.state_key("progress")
+        return WorkerRecord(context, key, wanted=self.do_xcom_push, resumed=resumed)
 
 
 class ImportWaiter(StreamTaskWaiter):

@@ -306,10 +306,15 @@ class StreamHook(StreamClient):
         self.carry_out(wait)
         return wait.result()
 
-    def carry_out(self, wait: Wait) -> None:
-        """Poll what a wait is for until it is over."""
+    def carry_out(self, wait: Wait, on_poll: Callable[[Wait], None] = lambda wait: None) -> None:
+        """
+        Poll what a wait is for until it is over.
+
+        :param on_poll: is called after each poll
+        """
         while not wait.over:
             self.poll_due(wait)
+            on_poll(wait)
             time.sleep(wait.pause(time.time()))
 
     def poll_due(self, wait: Wait) -> None:

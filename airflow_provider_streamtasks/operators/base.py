@@ -175,7 +175,7 @@ class StreamBaseOperator(StreamTaskWaiter):
                 self.log.info("Ending on a worker, because %s", why)
             self.wait_in_triggerer(task_ids)
         value = (
-            self.conclude(context, lambda: self.carry_out(task_ids, time.time()))
+            self.conclude(context, lambda: self.carry_out(context, task_ids, time.time()))
             if waits
             else self._ended(context, task_ids)
         )

@@ -18,7 +18,7 @@ from typing import Any
 from airflow_provider_streamtasks.protocol.wait import Wait
 
 PROGRESS = "stream_progress"
-"""Key of the XCom with the record."""
+"""Key of the XCom with the record. Keys in the task state store begin with it."""
 
 INTERVAL = 60.0
 """Seconds of age at which a wait is first recorded; and between two records of one wait at least."""
@@ -30,6 +30,7 @@ SETTLING = 5.0
 """Seconds in which a wait that comes from another process should have been polled here for the first time."""
 
 _LONGEST_STATUS = 60  # characters
+_TIMES = ("said_at", "errors_since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def read_progress(value: Any) -> dict[str, Any] | None:
     """
     if not isinstance(value, Mapping):
         return None
-    texts = {name: value.get(name) for name in ("status", "said_at", "errors_since")}
+    texts = {name: value.get(name) for name in ("status", *_TIMES)}
     numbers = {name: value.get(name) for name in ("stream_tasks", "finished", "failed")}
     if not all(
         text is None or (isinstance(text, str) and len(text) <= _LONGEST_STATUS) for text in texts.values()
@@ -95,7 +96,27 @@ def read_progress(value: Any) -> dict[str, Any] | None:
         return None
     if not all(type(number) is int and number >= 0 for number in numbers.values()):
         return None
+    if not all(_is_time(texts[name]) for name in _TIMES):
+        return None
     return {**texts, **numbers}
+
+
+def worth_recording(wait: Wait, recorded: Any, now: float) -> Progress | None:
+    """
+    Return what to record of a wait that a worker polls, by the times in its record once a minute at most.
+
+    It needs no memory: a sensor that reschedules itself polls in another process each time.
+
+    :param recorded: its record as it was read, or whatever else stands in the place of one
+    :param now: Unix time, right after a poll
+    :return: ``None`` if there is nothing to record
+    """
+    last = read_progress(recorded) or {}
+    times = [datetime.fromisoformat(at).timestamp() for name in _TIMES if (at := last.get(name))]
+    if wait.over or not wait.polls or now < max([wait.started_at, *times]) + INTERVAL:
+        return None
+    progress = Progress.of(wait)
+    return progress if progress.to_dict() != last else None
 
 
 class RecordPlan:
@@ -150,6 +171,13 @@ class RecordPlan:
     def pause(self, now: float) -> float:
         """Return the seconds until there may be something to record; infinite if nobody waits."""
         return max(0.0, max(self._due[0][0], self._free_at) - now) if self._due else inf
+
+
+def _is_time(text: str | None) -> bool:
+    try:
+        return text is None or bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _iso(moment: float | None) -> str | None:

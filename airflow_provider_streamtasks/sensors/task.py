@@ -35,6 +35,8 @@ from airflow_provider_streamtasks.waiting import StreamTaskWaiter, StreamVerdict
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_streamtasks.progress import WorkerRecord
+
 ERRORS_SINCE = "errors_since"
 """The note that tells a poke since when there has been nothing but errors."""
 
@@ -126,6 +128,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         setattr(self, self.ids_argument, in_fixed_order(stream_task_id))
         self.deferrable = given("deferrable", deferrable, Flag(), mode is None)
         self._wait: Wait | None = None
+        self._record: WorkerRecord | None = None
         if start_from_trigger and (reason := impossible_to_start(self)):
             raise ValueError(f"start_from_trigger is True, but {reason}")
 
@@ -146,7 +149,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def execute(self, context: Context) -> Any:
         """Defer, or poke until done."""
-        self._wait = None  # a function may call it for one Stream task after another
+        # A function may call it for one Stream task after another.
+        self._wait = self._record = None
         task_ids = self.awaited_task_ids(context)
         if not task_ids:
             self.log.info("There is no %s to wait for.", self.pollable.noun)
@@ -194,6 +198,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             self.hook.poll_due(wait)
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
+        self._record = self._record or self.worker_record(context, resumed=self.reschedule)
+        self._record.update(wait)
         if not wait.over:
             return PokeReturnValue(False)
         return PokeReturnValue(True, self.conclude(context, wait.ended))

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_streamtasks import configuration
-from airflow_provider_streamtasks.protocol.progress import PROGRESS, Progress, RecordPlan
+from airflow_provider_streamtasks.progress import NOT_RECORDED, write_xcom
+from airflow_provider_streamtasks.protocol.progress import Progress, RecordPlan
 from airflow_provider_streamtasks.protocol.wait import Wait
 
 if TYPE_CHECKING:
@@ -89,15 +90,9 @@ class Recorder:
 
 def _write(ti: Any, progress: Progress) -> bool:
     """Write a record; return False, after a line in the log, if that cannot be done."""
-    from airflow.sdk.bases.xcom import BaseXCom
-
-    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     try:
-        # Past an XCom backend, which might keep a file for each.
-        BaseXCom.set(key=PROGRESS, value=progress.to_dict(), **where)
+        write_xcom(ti, progress)
     except Exception as error:
-        log.warning(
-            "How far the wait has come is not recorded from here on: %s: %s", type(error).__name__, error
-        )
+        log.warning(NOT_RECORDED, type(error).__name__, error)
         return False
     return True

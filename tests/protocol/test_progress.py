@@ -14,6 +14,7 @@ from airflow_provider_streamtasks.protocol.progress import (
     Progress,
     RecordPlan,
     read_progress,
+    worth_recording,
 )
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
@@ -99,6 +100,7 @@ class TestReading:
             {"status": "running", "stream_tasks": True, "finished": 0, "failed": 0},
             {"status": "running", "stream_tasks": -1, "finished": 0, "failed": 0},
             {"status": "running", "stream_tasks": 1, "finished": "0", "failed": 0},
+            {"status": "running", "said_at": "soon", "stream_tasks": 1, "finished": 0, "failed": 0},
         ],
     )
     def test_what_somebody_else_wrote_is_none(self, value: Any) -> None:
@@ -147,3 +149,37 @@ class TestWhen:
         assert [wait for _, wait in taken] == waits
         moments = [at for at, _ in taken]
         assert moments == [INTERVAL + number * APART for number in range(1000)]
+
+
+class TestOnAWorker:
+    """Where each poll may be in another process, which knows the record and nothing else."""
+
+    def test_at_a_minute_and_then_once_a_minute(self) -> None:
+        wait, last, times = wait_of(), None, []
+        for age in range(10, 310, 10):
+            wait.observe("a", StreamTask("a", "running"), START + age)
+            if progress := worth_recording(wait, last, START + age):
+                last = json.loads(json.dumps(progress.to_dict()))
+                times.append(age)
+        assert times == [60, 120, 180, 240, 300]
+
+    def test_errors_are_recorded_once(self) -> None:
+        wait, last, times = wait_of(), None, []
+        for age in range(10, 290, 10):
+            wait.observe("a", StreamTransportException("no answer", error_type="timeout"), START + age)
+            if progress := worth_recording(wait, last, START + age):
+                last = json.loads(json.dumps(progress.to_dict()))
+                times.append(age)
+        assert times == [60]
+
+    def test_not_before_this_process_has_polled(self) -> None:
+        assert worth_recording(wait_of(status=None), None, START + 100) is None
+
+    def test_not_once_it_is_over(self) -> None:
+        wait = wait_of()
+        wait.observe("a", StreamTask("a", "completed"), START + 100)
+        assert worth_recording(wait, None, START + 100) is None
+
+    @pytest.mark.parametrize("recorded", [None, "rubbish", {"said_at": "soon"}])
+    def test_what_is_no_record_is_replaced(self, recorded: Any) -> None:
+        assert worth_recording(wait_of(at=START + 100), recorded, START + 100) is not None

@@ -16,7 +16,12 @@ const SOON = 60; // seconds before a deadline from which it is red
 const h = (...all) => globalThis.React.createElement(...all);
 
 /** An answer that is none, with what to do about it. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
 
 /** Return an address below the root of Airflow's UI, wherever that is. */
 function address(path, query = {}) {
@@ -29,7 +34,9 @@ function address(path, query = {}) {
 
 function refusal(status, detail) {
   if (status === 401) return "Your login has ended. Reload the page to log in again.";
-  if (status === 403) return "You may not read this. Whoever administers Airflow gives the right to read DAGs.";
+  if (status === 403) {
+    return "You may not read this. Whoever administers Airflow gives the right to read a DAG, its runs and its task instances.";
+  }
   if (status === 404) return `The API server knows nothing of this: ${detail}`;
   return `The API server answered ${status}. Its log says why.`;
 }
@@ -58,7 +65,7 @@ async function ask(url, signal, { mayBeMissing = false } = {}) {
     } catch {
       body = {};
     }
-    if (!answer.ok) throw new Refusal(refusal(answer.status, detailOf(body, url)));
+    if (!answer.ok) throw new Refusal(refusal(answer.status, detailOf(body, url)), answer.status);
     return body;
   } finally {
     clearTimeout(timer);
@@ -223,9 +230,8 @@ function Triggerer({ triggerer }) {
 }
 
 /** What Stream said last, and when; a wait younger than a minute has no record of it. */
-function Progress({ wait, now }) {
+function Progress({ progress, now }) {
   const { Text } = globalThis.ChakraUI;
-  const { progress } = wait;
   if (!progress) return h(Text, { as: "span", color: "fg.muted" }, "not recorded yet");
   const { status, said_at: at, stream_tasks: all, finished, failed, errors_since: silent } = progress;
   return h(
@@ -243,7 +249,7 @@ const COLUMNS = [
   ["Run", (wait) => wait.run_id],
   ["Airflow task", (wait) => h(Link, { href: instanceAddress(wait) }, nameOf(wait))],
   ["Stream tasks", (wait) => h(Ids, { wait })],
-  ["Stream said", (wait, now) => h(Progress, { wait, now })],
+  ["Stream said", (wait, now) => h(Progress, { progress: wait.progress, now })],
   ["Waiting for", (wait, now) => h(Moment, { at: wait.since }, duration(secondsBetween(wait.since, now)))],
   ["Deadline", (wait, now) => h(Deadline, { wait, now })],
   ["Connection", (wait) => wait.stream_conn_id ?? ""],
@@ -398,7 +404,16 @@ async function loadInstance(place, signal) {
     : { map_index: place.map_index ?? -1 };
   const get = (path, query = {}) =>
     ask(address(`${base}${path}`, { ...query, ...where }), signal, { mayBeMissing: true });
-  const xcom = async (key) => (await get(`/xcomEntries/${key}`, { deserialize: false }))?.value;
+  let xcomsHidden = false;
+  const xcom = async (key) => {
+    try {
+      return (await get(`/xcomEntries/${key}`, { deserialize: false }))?.value;
+    } catch (error) {
+      if (error.status !== 403) throw error;
+      xcomsHidden = true; // a role may read task instances and no XComs
+      return undefined;
+    }
+  };
   const waiting = { ...place, region_id: undefined, region_index: undefined, limit: MOST };
   const [listed, ids, failed, store] = await Promise.all([
     ask(address("streamtasks/waits", waiting), signal),
@@ -406,13 +421,16 @@ async function loadInstance(place, signal) {
     xcom("failed_items"),
     get("/state-store", { limit: 1000 }), // there is none before Airflow 3.3
   ]);
+  const stored = store?.task_state_store ?? [];
   const here = (wait) => !inLoop(place) || wait.region_index === Number(place.region_index);
   return {
     as_of: listed.as_of,
     waits: listed.waits.filter(here),
     ids: asList(ids),
     failed: asObject(failed),
-    batches: batchesOf(store?.task_state_store ?? []),
+    batches: batchesOf(stored),
+    onWorker: stored.filter(({ key }) => key.startsWith("stream_progress_")).map(({ value }) => asObject(value)),
+    xcomsHidden,
   };
 }
 
@@ -513,18 +531,30 @@ function Failed({ failed }) {
 function OneInstance({ place, title, filter }) {
   const { Code, Text } = globalThis.ChakraUI;
   const state = usePolled((signal) => loadInstance(place, signal), JSON.stringify(place));
-  const body = ({ as_of: now, waits, ids, failed, batches }) => {
+  const body = ({ as_of: now, waits, ids, failed, batches, onWorker, xcomsHidden }) => {
     const nothing = !waits.length && !ids.length && !batches.length && !Object.keys(failed).length;
     return h(
       globalThis.React.Fragment,
       null,
       waits.length
         ? h(Waits, { waits, now })
-        : h(
-            Notice,
-            { status: "info", title: "It is not waiting for Stream now." },
-            nothing && "It has submitted nothing, or has ended: its log says which Stream tasks it waited for.",
-          ),
+        : onWorker.length
+          ? h(
+              Notice,
+              { status: "info", title: "It waits for Stream on a worker, by its last record." },
+              onWorker.map((progress, i) => h("div", { key: i }, "Stream said: ", h(Progress, { progress, now }))),
+            )
+          : h(
+              Notice,
+              { status: "info", title: "It is not waiting for Stream in the triggerer now." },
+              nothing && "It has submitted nothing, or has ended: its log says which Stream tasks it waited for.",
+            ),
+      xcomsHidden &&
+        h(
+          Notice,
+          { status: "warning", title: "You may not read XComs." },
+          "So the items that failed inside, and the ids of all Stream tasks, are not shown.",
+        ),
       batches.length > 0 && h(Batches, { batches }),
       Object.keys(failed).length > 0 && h(Failed, { failed }),
       ids.length > 0 &&
