@@ -79,7 +79,7 @@ pictures: $(VENV)/.dev  ## The pictures in the documentation, from a real Airflo
 	@$(if $(CHROMIUM),export PICTURES=docs/pictures; $(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Chromium is needed: make pictures CHROMIUM=/path/to/it"; exit 1)
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-git
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-fab apache-airflow-providers-git
 	$(PY) -m pytest -m more tests/system/more
 
 bench: $(VENV)/.dev  ## What waiting, storing an export and reading ten million items cost (an hour and a half)

@@ -83,7 +83,7 @@ def test_the_link_shows_after_an_end_without_a_worker(reader: Any, real: RealStr
     link = page.get_by_role("link", name="Stream tasks").first
     link.wait_for()
     page = reader().open(link.get_attribute("href"))
-    page.get_by_text("It is not waiting for Stream now.").wait_for()
+    page.get_by_text("It is not waiting for Stream in the triggerer now.").wait_for()
 
 
 def test_the_connection_form_speaks_streams_words(reader: Any, real: RealStream) -> None:

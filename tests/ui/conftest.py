@@ -183,12 +183,16 @@ def server(database: None, port: int) -> Iterator[FastAPI]:
         airflow_app.purge_cached_app()
 
 
-def token(user: str) -> str:
-    """Return a login, as Airflow's auth manager makes one."""
+def token(user: str, role: str | None = None) -> str:
+    """
+    Return a login, as Airflow's auth manager makes one.
+
+    :param role: that of the same name if None
+    """
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=user)))
+    return str(get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=role or user)))
 
 
 @pytest.fixture

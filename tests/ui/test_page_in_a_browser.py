@@ -52,10 +52,10 @@ def url(server: FastAPI, port: int) -> Iterator[str]:
 def reader(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     made: list[Reader] = []
 
-    def reader(user: str | None = "admin", **how: Any) -> Reader:
+    def reader(user: str | None = "admin", role: str | None = None, **how: Any) -> Reader:
         made.append(Reader(browser, url, **how))
         if user:
-            made[-1].context.add_cookies([{"name": "_token", "value": token(user), "url": url}])
+            made[-1].context.add_cookies([{"name": "_token", "value": token(user, role), "url": url}])
         return made[-1]
 
     yield reader
@@ -291,6 +291,30 @@ class TestOneInstance:
         link = page.get_by_role("link", name="Stream tasks").first
         link.wait_for()
         self.sees(reader().open(link.get_attribute("href")))
+
+    def test_who_may_not_read_xcoms_sees_the_rest(self, reader: Any, place: str) -> None:
+        page = reader("without_xcoms", "viewer").open(
+            f"{PAGE}?dag_id=clean_up&run_id=manual__1&task_id=delete"
+        )
+        page.get_by_text("You may not read XComs.").wait_for()
+        assert re.search(r"accepted\s+2\s+200", page.get_by_test_id("batches-accepted").inner_text())
+        assert page.get_by_test_id("wait").count() == 1
+        assert page.get_by_test_id("stream-task-ids").count() == 0
+
+    def test_a_wait_on_a_worker_shows_its_record(
+        self, reader: Any, url: str, waits: Waits, now: datetime
+    ) -> None:
+        waits.add("clean_up", "poke", state="running")
+        record = {"value": said(now, ago=20)}
+        path = "dags/clean_up/dagRuns/manual__1/taskInstances/poke/state-store/stream_progress_poke"
+        api = requests.Session()
+        api.trust_env = False
+        api.headers["Authorization"] = f"Bearer {token('admin')}"
+        assert api.put(f"{url}/api/v2/{path}", json=record).ok
+
+        page = reader().open(f"{PAGE}?dag_id=clean_up&run_id=manual__1&task_id=poke")
+        page.get_by_text("It waits for Stream on a worker").wait_for()
+        page.get_by_text(re.compile(r"Stream said: running, \d+ s ago; 2 of 5 finished")).wait_for()
 
     def test_other_operators_have_neither_link_nor_tab(self, reader: Any, place: str, waits: Waits) -> None:
         waits.add("clean_up", "foreign", state="success", operator="PythonOperator")

@@ -15,8 +15,8 @@ import pytest
 from local_stack.airflow import LocalAirflow
 from local_stack.sandbox import LocalSandbox, local_sandbox
 
-HAS_OPENLINEAGE = find_spec("airflow.providers.openlineage") is not None
-collect_ignore = [] if HAS_OPENLINEAGE else ["test_openlineage.py"]
+NEEDS = {"test_openlineage.py": "airflow.providers.openlineage", "test_fab.py": "airflow.providers.fab"}
+collect_ignore = [name for name, module in NEEDS.items() if find_spec(module) is None]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
