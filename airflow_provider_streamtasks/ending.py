@@ -36,9 +36,14 @@ def needs_worker_to_end(operator: BaseOperator) -> str | None:
         return "map_index_template would not be rendered again"
     if changed := _overridden(type(operator)):
         return f"{type(operator).__name__} changes {', '.join(changed)}"
-    if operator.downstream_task_ids and any(True for _ in operator.iter_mapped_dependants()):
+    if is_mapped_over(operator):
         return "mapped tasks depend on its XCom"
     return None
+
+
+def is_mapped_over(operator: BaseOperator) -> bool:
+    """Return whether Airflow makes mapped tasks of what an operator returns, which must be a list then."""
+    return bool(operator.downstream_task_ids) and any(True for _ in operator.iter_mapped_dependants())
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ from airflow.sdk import XComArg
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import given, in_fixed_order, is_rendered
+from airflow_provider_streamtasks.ending import is_mapped_over
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
     StreamSubmissionException,
@@ -64,8 +65,9 @@ class StreamBaseOperator(StreamTaskWaiter):
     More items than one request may carry become several batches, sent in order. What Stream accepted is
     recorded before the next request leaves, so a retry goes on behind it (Airflow 3.3 and later).
 
-    XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one;
-    ``task_ids`` is always the list; ``result`` is Stream's result, if the Airflow task learns it.
+    XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one,
+    or where mapped tasks are made of it; ``task_ids`` is always the list; ``result`` is Stream's result, if
+    the Airflow task learns it.
 
     :param wait_for_completion: whether to wait for the Stream tasks, and succeed or fail with them. A retry
         after a failure submits what failed again, and waits for the rest.
@@ -341,7 +343,9 @@ class StreamBaseOperator(StreamTaskWaiter):
                 hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
                 batches=ledger.uncertain,
             )
-        return one_or_list(list(task_ids))
+        # Airflow fails whoever returns anything else, after the work was submitted.
+        is_list = is_mapped_over(self) and context["ti"].map_index in (None, -1)
+        return list(task_ids) if is_list else one_or_list(list(task_ids))
 
     def _uncertain_batches(self, ledger: Ledger) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""

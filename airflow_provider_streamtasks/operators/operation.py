@@ -66,6 +66,7 @@ class StreamOperationOperator(StreamBaseOperator):
         self.method = Choice(METHODS).parse("method", method)
         self.body = body
         self.query = query
+        self._given = [name for name in ("body", "query") if getattr(self, name) is not None]
         self.items = item_source(items)
         self.items_field = given("items_field", items_field, Text(), None)
         self.batch_size = Whole().parse("batch_size", batch_size)
@@ -75,9 +76,21 @@ class StreamOperationOperator(StreamBaseOperator):
             _check_path(self.path)
         self.check_known()
 
+    def check_known(self) -> None:
+        """Check at parse time what no template will give: of a body that is one as a whole, nothing."""
+        body, query = self.body, self.query
+        self.body, self.query = (None if _is_template(each) else each for each in (body, query))
+        super().check_known()
+        self.body, self.query = body, query
+
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
         _check_path(self.path)
+        for name in self._given:
+            if (
+                value := getattr(self, name)
+            ) is None:  # a template's: what it was to narrow would be all there is
+                raise _no_fields(name, value)
         return super().execute(context)
 
     @property
@@ -102,6 +115,10 @@ class StreamOperationOperator(StreamBaseOperator):
         return self.items
 
 
+def _is_template(value: Any) -> bool:
+    return not isinstance(value, Mapping) and not is_rendered(value)
+
+
 def _check_path(path: Any) -> None:
     segments = Text().parse("path", path).split("/")
     if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
@@ -115,5 +132,9 @@ def _fields(argument: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{argument} is {shortened(value)}: a dictionary with string keys is needed")
+        raise _no_fields(argument, value)
     return dict(value)
+
+
+def _no_fields(argument: str, value: Any) -> ValueError:
+    return ValueError(f"{argument} is {shortened(value)}: a dictionary with string keys is needed")

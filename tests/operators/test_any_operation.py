@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator, Context
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
 from airflow_provider_streamtasks.operators.base import StreamSubmissionFailed
@@ -43,6 +43,31 @@ def test_without_items_one_request_goes_out(run: Run, control: SandboxControl) -
     run.execute(lambda: any_operation(body=body, wait_for_completion=True))
     assert run.xcoms["result"] == {"messaging:a": {"status": "ok"}}
     assert [entry["body"] for entry in control.journal("DeleteChannels")] == [body]
+
+
+@pytest.mark.parametrize("template", ["{{ params.body }}", "the output of another Airflow task"])
+def test_the_body_may_be_a_template_as_a_whole(template: str, run: Run, control: SandboxControl) -> None:
+    body = {"cids": ["messaging:a"], "hard_delete": True}
+    run.ti.xcoms = {"return_value": body}
+    with DAG("dag", schedule=None, render_template_as_native_obj=True):
+        output = BaseOperator(task_id="prepare").output
+        operator = any_operation(body=template if "{{" in template else output)
+    context = Context(ti=run.ti, params={"body": body})
+    operator.render_template_fields(context)
+    run.execute(lambda: operator)
+    assert [entry["body"] for entry in control.journal("DeleteChannels")] == [body]
+
+
+@pytest.mark.parametrize("name", ["body", "query"])
+@pytest.mark.parametrize("wrong", [None, "{{ params.fields }}", ["a"], {1: "a"}])
+def test_a_template_that_gives_no_fields_sends_nothing(
+    name: str, wrong: Any, run: Run, control: SandboxControl
+) -> None:
+    operator = any_operation(**{name: "{{ params.fields }}"})
+    setattr(operator, name, wrong)
+    with pytest.raises(ValueError, match=rf"^{name} is .*: a dictionary with string keys is needed"):
+        run.execute(lambda: operator)
+    assert control.journal() == []
 
 
 def test_query_parameters_go_where_they_belong(run: Run, control: SandboxControl) -> None:

@@ -65,6 +65,14 @@ def started(control: SandboxControl) -> list[str]:
 # -- submitting --------------------------------------------------------------------------------------------
 
 
+def test_of_one_batch_mapped_tasks_can_be_made_too(run: Run, control: SandboxControl) -> None:
+    with DAG("dag", schedule=None):
+        operator = delete()
+        StreamTaskSensor.partial(task_id="wait").expand(stream_task_id=operator.output)
+    # Airflow would fail it for returning anything else, after Stream had accepted the batch.
+    assert run.execute(lambda: operator) == started(control)
+
+
 def test_one_batch_gives_the_id_and_the_list_of_one(run: Run, control: SandboxControl) -> None:
     result = execute(run, ["messaging:a", "messaging:b"])
     assert [result] == started(control)
