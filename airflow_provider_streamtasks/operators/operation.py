@@ -87,10 +87,9 @@ class StreamOperationOperator(StreamBaseOperator):
         """Check the input, submit what is not submitted yet, and wait if asked to."""
         _check_path(self.path)
         for name in self._given:
-            if (
-                value := getattr(self, name)
-            ) is None:  # a template's: what it was to narrow would be all there is
-                raise _no_fields(name, value)
+            # Where a template leaves nothing of what was to narrow the operation, it would be done to all.
+            if getattr(self, name) is None:
+                raise _no_fields(name, None)
         return super().execute(context)
 
     @property
