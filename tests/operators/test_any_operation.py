@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, Context
@@ -52,7 +52,7 @@ def test_the_body_may_be_a_template_as_a_whole(template: str, run: Run, control:
     with DAG("dag", schedule=None, render_template_as_native_obj=True):
         output = BaseOperator(task_id="prepare").output
         operator = any_operation(body=template if "{{" in template else output)
-    context = Context(ti=run.ti, params={"body": body})
+    context = Context(ti=cast(Any, run.ti), params={"body": body})
     operator.render_template_fields(context)
     run.execute(lambda: operator)
     assert [entry["body"] for entry in control.journal("DeleteChannels")] == [body]
