@@ -8,7 +8,7 @@ what a triggerer pays once.
 
 1. All begin. A trigger that runs is seen by its log, which the triggerer's supervisor holds open.
 2. All wait, for some seconds.
-3. One triggerer is killed (SIGKILL) and started anew, until all wait again.
+3. The triggerer with the most waits is killed (SIGKILL) and started anew, until all wait again.
 4. Stream completes everything in the same moment, or the file appears that no-op triggers wait for.
 
 Writes ``docs/generated/benchmarks_scale.json`` after each way, and from it ``waiting_scale.inc`` and
@@ -245,11 +245,12 @@ def begin(rig: Rig, way: str, count: int, rest: float) -> _Result:
 
 
 def die(rig: Rig, count: int) -> _Result:
-    """Kill the first triggerer and start it anew."""
-    lost = rig.waits()[0]
-    rig.kill(rig.triggerers[0])
+    """Kill the triggerer with the most waits and start it anew."""
+    lost = max(rig.waits())
+    name = rig.triggerers[rig.waits().index(lost)]
+    rig.kill(name)
     began = time.time()
-    rig.start(rig.triggerers[:1])
+    rig.start([name])
     curve = all_wait(rig, count, began)
     return {
         "killed_with": lost,

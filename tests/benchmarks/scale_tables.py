@@ -104,11 +104,11 @@ def waiting() -> list[str]:
     return list_table("While all wait", head, lines)
 
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 720, 280, 50, 40, 50, 34
+WIDTH, PLOT, LEFT, BOTTOM, GAP, LINE = 720, 190, 50, 50, 34, 15
 PANELS = {
-    "begin_curve": "begin",
-    "again_curve": "begin again after a kill",
-    "end_curve": "end",
+    "begin_curve": "seconds after the beginning",
+    "again_curve": "seconds after the kill",
+    "end_curve": "seconds after the completion",
 }
 COLORS = {
     ("no_op", 1): "#868e96",
@@ -126,16 +126,18 @@ def picture() -> str:
         for title, each, way, result in rows()
         if each["sensors"] == largest and each["triggerers"] <= 2
     ]
+    top = 12 + LINE * len(shown)
+    bottom = top + PLOT
+    height = bottom + BOTTOM
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
         'font-size="11">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     width = (WIDTH - LEFT - GAP * len(PANELS)) / len(PANELS)
-    bottom = HEIGHT - BOTTOM
 
     def y(count: float) -> float:
-        return bottom - (bottom - TOP) * count / largest
+        return bottom - PLOT * count / largest
 
     for number, (name, words) in enumerate(PANELS.items()):
         begin = LEFT + number * (width + GAP)
@@ -161,14 +163,12 @@ def picture() -> str:
             color = COLORS[way, triggerers]
             parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts.append(
-            f'<text x="{begin + width / 2:.1f}" y="{bottom + 32}" text-anchor="middle">s: {words}</text>'
+            f'<text x="{begin + width / 2:.1f}" y="{bottom + 32}" text-anchor="middle">{words}</text>'
         )
-    for number, (way, triggerers, _) in enumerate(shown):
-        more = "one triggerer" if triggerers == 1 else f"{triggerers} triggerers"
-        parts.append(
-            f'<text x="{LEFT + number * (WIDTH - LEFT) / len(shown):.1f}" y="22" '
-            f'fill="{COLORS[way, triggerers]}">{WORDS[way]}, {more}</text>'
-        )
+    for number, (way, triggerers, _) in enumerate(shown, 1):
+        words = f"{WORDS[way]}, " + ("one triggerer" if triggerers == 1 else f"{triggerers} triggerers")
+        color = COLORS[way, triggerers]
+        parts.append(f'<text x="{LEFT}" y="{LINE * number}" fill="{color}">{words}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
