@@ -82,12 +82,13 @@ system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have,
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-fab apache-airflow-providers-git
 	$(PY) -m pytest -m more tests/system/more
 
-bench: $(VENV)/.dev  ## What waiting, storing an export and reading ten million items cost (an hour and a half)
+bench: $(VENV)/.dev  ## What waiting, storing an export and reading ten million items cost (three hours)
 	$(PY) -m tests.benchmarks
 	$(PY) -m tests.benchmarks.tables
 	$(PY) -m tests.benchmarks.real_airflow
 	$(PY) -m tests.benchmarks.fresh_triggerer
 	$(PY) -m tests.benchmarks.waiting_operators
+	$(PY) -m tests.benchmarks.scale
 	$(PY) -m tests.benchmarks.export
 	$(PY) -m tests.benchmarks.items
 
