@@ -16,10 +16,15 @@ AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-pac
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
 SYSTEM := -m system tests/system tests/docs
-BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) playwright && $(PY) -m pytest -m browser
+BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) playwright && $(PY) -m pytest -m
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
 NEWEST := .venv-newest
+# Of the pre-releases only Airflow's own packages: what they need is as released.
+INSTALL_NEWEST = $(PYTHON) -m venv $(NEWEST) \
+  && $(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+  && $(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
+    apache-airflow apache-airflow-core apache-airflow-task-sdk
 
 # Modules are compiled once, when they are first imported, and not by every process.
 unexport PYTHONDONTWRITEBYTECODE
@@ -73,10 +78,16 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
 	$(PY) -m pytest $(if $(AIRFLOWS),-n $(AIRFLOWS) --dist loadfile) $(SYSTEM)
-	@$(if $(CHROMIUM),$(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
+	@$(if $(CHROMIUM),$(BROWSE) browser tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
 
-pictures: $(VENV)/.dev  ## The pictures in the documentation, from a real Airflow in Chromium
-	@$(if $(CHROMIUM),export PICTURES=docs/pictures; $(BROWSE) tests/ui tests/system/test_in_a_browser.py,echo "Chromium is needed: make pictures CHROMIUM=/path/to/it"; exit 1)
+pictures: export PICTURES := docs/pictures
+pictures: $(VENV)/.dev  ## The pictures of Airflow's UI in the documentation, taken by tests in Chromium
+	@$(if $(CHROMIUM),true,echo "Chromium is needed: make pictures CHROMIUM=/path/to/it"; exit 1)
+	@$(BROWSE) picture tests/ui tests/system/test_in_a_browser.py
+	@# The tab is there from Airflow 3.4 on.
+	@$(INSTALL_NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check playwright
+	$(NEWEST)/bin/python -m pytest -m picture tests/ui -k tab
 
 system-more: $(VENV)/.dev  ## Tests on a real Airflow in settings that few have, outside CI (half an hour)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) apache-airflow-providers-fab apache-airflow-providers-git
@@ -116,11 +127,7 @@ oldest:  ## The unit tests on the older releases of Airflow that are supported
 	done
 
 newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, outside CI
-	@$(PYTHON) -m venv $(NEWEST)
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@# Only Airflow's own packages: what they need is as released.
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre \
-	  apache-airflow apache-airflow-core apache-airflow-task-sdk
+	@$(INSTALL_NEWEST)
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
 	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
 	$(NEWEST)/bin/python -m pytest $(SYSTEM)

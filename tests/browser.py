@@ -8,19 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PATIENCE = 60_000  # milliseconds
 
 DRAWN = "[data-testid=stream-tasks]"
 """What our page and our tab draw."""
-
-PICTURES = {
-    "test_each_has_a_row": "page",
-    "test_it_is_that_of_airflow[dark]": "page-dark",
-    "test_the_link_shows_while_it_is_deferred_and_leads_to_all_that_is_known": "instance",
-    "test_the_connection_form_speaks_streams_words": "connection",
-    "test_the_tab_is_there_where_it_stays_off_others": "tab",
-}
-"""The tests of which the documentation has a picture, and how its file is called."""
 
 
 @contextmanager
@@ -60,15 +53,15 @@ class Reader:
         self.page.goto(f"{self.url}/{path.lstrip('/')}")
         return self.page
 
-    def close(self, test: str) -> None:
+    def close(self, test: pytest.Item) -> None:
         """
-        Complain about faults in scripts, and leave a picture of what was seen last, if it is wanted.
+        Complain about faults in scripts, and leave a picture of what was seen last, if the test has one.
 
-        :param test: the name of the test
+        :param test: which looked
         """
-        folder = os.environ.get("PICTURES")
-        if folder and test in PICTURES:
+        folder, picture = os.environ.get("PICTURES"), test.get_closest_marker("picture")
+        if folder and picture:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{PICTURES[test]}.png")
+            self.page.screenshot(path=Path(folder) / f"{picture.args[0]}.png")
         self.context.close()
         assert self.errors == []

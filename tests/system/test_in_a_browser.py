@@ -35,7 +35,7 @@ def reader(browser: Any, real: RealStream, request: pytest.FixtureRequest) -> It
 
     yield reader
     for each in made:
-        each.close(request.node.name)
+        each.close(request.node)
 
 
 def test_the_page_lists_the_waits(reader: Any, waiting: dict[str, str]) -> None:  # noqa: F811
@@ -86,6 +86,7 @@ def test_the_link_shows_after_an_end_without_a_worker(reader: Any, real: RealStr
     page.get_by_text("It is not waiting for Stream in the triggerer now.").wait_for()
 
 
+@pytest.mark.picture("connection")
 def test_the_connection_form_speaks_streams_words(reader: Any, real: RealStream) -> None:
     page = reader().open("connections")
     page.get_by_role("button", name="Add Connection").first.click()

@@ -24,6 +24,7 @@ from tests.ui.conftest import Waits, token
 pytestmark = pytest.mark.browser
 
 PAGE = "plugin/stream-tasks"
+TAB = pytest.mark.picture("tab") if KEEPS_TABS_OFF_OTHERS else pytest.mark.browser
 FILTER = "Part of a DAG, run or task id"
 
 
@@ -60,7 +61,7 @@ def reader(browser: Any, url: str, request: pytest.FixtureRequest) -> Iterator[A
 
     yield reader
     for each in made:
-        each.close(request.node.name)
+        each.close(request.node)
 
 
 @pytest.fixture
@@ -83,6 +84,7 @@ def said(now: datetime, *, ago: float, **more: Any) -> dict[str, Any]:
 
 
 class TestWaits:
+    @pytest.mark.picture("page")
     def test_each_has_a_row(self, reader: Any, waits: Waits, now: datetime) -> None:
         ids = ["aaa", "bbb", "ccc", "ddd", "eee"]
         add(waits, now, "exports", stream_task_ids=ids, progress=said(now, ago=20))
@@ -186,7 +188,9 @@ class TestWaits:
 
 
 class TestTheme:
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize(
+        "scheme", ["light", pytest.param("dark", marks=pytest.mark.picture("page-dark"))]
+    )
     def test_it_is_that_of_airflow(self, reader: Any, waits: Waits, now: datetime, scheme: str) -> None:
         add(waits, now, "exports")
         one = reader()
@@ -284,6 +288,7 @@ class TestOneInstance:
         page.get_by_text("1 item failed inside.").wait_for()
         page.get_by_text("is frozen").wait_for()
 
+    @pytest.mark.picture("instance")
     def test_the_link_shows_while_it_is_deferred_and_leads_to_all_that_is_known(
         self, reader: Any, place: str
     ) -> None:
@@ -323,6 +328,7 @@ class TestOneInstance:
         page.wait_for_timeout(2000)
         assert page.get_by_role("link", name=re.compile("^Stream( tasks)?$")).count() == 0
 
+    @TAB
     def test_the_tab_is_there_where_it_stays_off_others(self, reader: Any, place: str) -> None:
         page = reader().open("dags/clean_up/runs/manual__1/tasks/delete")
         page.get_by_role("link", name="Details").first.wait_for()
