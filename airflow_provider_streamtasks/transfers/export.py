@@ -140,7 +140,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             self._lineage = ExportLineage(self.hook.get_conn().connection.credentials, self._operations)
             with quiet(folder):
                 for export, place in zip(exports, places, strict=True):
-                    self._lineage.files.append((place, self._store(export, place)))
+                    self._lineage.add(place, self._store(export, place))
         finally:
             self.hook.close()
         stored = [file for _, file in self._lineage.files]

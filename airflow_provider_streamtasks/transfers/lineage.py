@@ -1,11 +1,13 @@
 """
-What OpenLineage is told of an export: from Stream's app to the files that were stored.
+What readers of lineage are told of an export: from Stream's app to the files that were stored.
 
-Datasets are named by OpenLineage's rules, so that whatever reads the files later names them alike.
+For OpenLineage, datasets are named by its rules, so that whatever reads the files later names them alike. For
+others, files are named as assets are.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook, ObjectStoragePath, XComArg
 
 from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.transfers.destination import asset_uri
 from airflow_provider_streamtasks.transfers.storages import storage_of
 from airflow_provider_streamtasks.transfers.stored import StoredFile
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_streamtasks.protocol.credentials import Credentials
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -37,6 +42,25 @@ class ExportLineage:
     operations: Sequence[str]
     files: list[tuple[ObjectStoragePath, StoredFile]] = field(default_factory=list)
 
+    def add(self, path: ObjectStoragePath, stored: StoredFile) -> None:
+        """
+        Add a stored file, and report it as hook lineage.
+
+        ``ObjectStoragePath`` reports what is written to the file that it opens. Exports go past that, to let
+        the storage itself refuse to replace a file.
+        """
+        from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+
+        self.files.append((path, stored))
+        try:
+            collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]
+            for namespace, name in self._sources():
+                collector.add_input_asset(context=path, uri=f"{namespace}/{name}")
+            collector.add_output_asset(context=path, uri=asset_uri(path))
+        except Exception as error:
+            # The file is stored, whoever may not hear of it.
+            log.warning("%s is not reported as hook lineage: %s: %s", path, type(error).__name__, error)
+
     def facets(self) -> OperatorLineage[Any, Any]:
         """Return it for OpenLineage, whose provider must be installed."""
         from airflow.providers.common.compat.openlineage.facet import (
@@ -47,7 +71,6 @@ class ExportLineage:
         )
         from airflow.providers.openlineage.extractors import OperatorLineage
 
-        host, app = urlsplit(self.credentials.base_url).netloc, self.credentials.api_key
         outputs = []
         for path, stored in self.files:
             namespace, name = dataset_name(path)
@@ -56,16 +79,19 @@ class ExportLineage:
                 OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": written})
             )
         lineage: OperatorLineage[Any, Any] = OperatorLineage(
-            inputs=[
-                Dataset(namespace=f"stream://{host}", name=f"{app}/{operation}" if operation else app)
-                for operation in self.operations or [""]
-            ],
+            inputs=[Dataset(namespace=namespace, name=name) for namespace, name in self._sources()],
             outputs=outputs,
         )
         if len(self.files) == 1 and (task_id := self.files[0][1].stream_task_id):
-            query = ExternalQueryRunFacet(externalQueryId=task_id, source=f"stream://{host}")
+            query = ExternalQueryRunFacet(externalQueryId=task_id, source=self._sources()[0][0])
             lineage.run_facets["externalQuery"] = query
         return lineage
+
+    def _sources(self) -> list[tuple[str, str]]:
+        """Return namespace and name of what the exports came from."""
+        host, app = urlsplit(self.credentials.base_url).netloc, self.credentials.api_key
+        names = [f"{app}/{operation}" for operation in self.operations] or [app]
+        return [(f"stream://{host}", name) for name in names]
 
 
 def operations_of(stream_task_id: Any) -> list[str]:

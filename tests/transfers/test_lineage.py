@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +14,15 @@ from airflow.sdk import DAG, ObjectStoragePath, task
 from airflow.utils.state import TaskInstanceState
 
 from airflow_provider_streamtasks.operators.chat import StreamExportChannelsOperator
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import StreamExportUsersOperator
+from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.sandbox import Sandbox
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
-from airflow_provider_streamtasks.transfers.lineage import dataset_name, operations_of
+from airflow_provider_streamtasks.transfers.lineage import ExportLineage, dataset_name, operations_of
+from tests.conftest import Logs
 from tests.transfers.conftest import Export, StoringRun
 from tests.transfers.hosts import StorageHost
 
@@ -114,6 +118,71 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         if hasattr(option, "cache_clear"):
             option.cache_clear()
     return lambda: [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Airflow's own collector of hook lineage, which it has as soon as a plugin reads it."""
+    try:
+        from airflow.sdk import lineage, plugins_manager
+    except ImportError:  # before Airflow 3.2
+        from airflow.lineage import hook  # type: ignore[attr-defined, unused-ignore]
+
+        collector = hook.HookLineageCollector()
+        monkeypatch.setattr(hook, "_hook_lineage_collector", collector)
+        yield collector
+        return
+    reads: Any = lambda: [lineage.HookLineageReader]  # noqa: E731
+    monkeypatch.setattr(plugins_manager, "get_hook_lineage_readers_plugins", reads)
+    lineage.get_hook_lineage_collector.cache_clear()
+    yield lineage.get_hook_lineage_collector()
+    lineage.get_hook_lineage_collector.cache_clear()
+
+
+class TestHookLineage:
+    def test_leads_from_stream_to_each_file(
+        self, export: Export, run: StoringRun, sandbox: Sandbox, tmp_path: Path, collector: Any
+    ) -> None:
+        with DAG("dag", schedule=None):
+            channels = StreamExportChannelsOperator(task_id="channels", channels=[{"cid": "messaging:a"}])
+            operator = StreamExportToObjectStorageOperator(
+                task_id="store", stream_task_id=channels.output, destination=f"file://{tmp_path}/exports/"
+            )
+        operator.stream_task_id = [export(CONTENT), export(CONTENT)]
+        operator.execute(run.context)
+
+        found = collector.collected_assets
+        files = {f"file://{tmp_path}/exports/{task_id}.jsonl" for task_id in operator.stream_task_id}
+        assert {each.asset.uri for each in found.outputs} == files
+        app = f"stream://{urlsplit(sandbox.url).netloc}/{sandbox.api_key}"
+        assert {each.asset.uri for each in found.inputs} == {f"{app}/ExportChannels"}
+        assert sandbox.api_secret not in repr(found)
+
+    def test_names_what_a_bucket_holds_as_assets_do(self, collector: Any, sandbox: Sandbox) -> None:
+        stored: Any = SimpleNamespace(stream_task_id="x")
+        path = ObjectStoragePath("s3://bucket/exports/x.jsonl", conn_id="aws_default")
+        ExportLineage(Credentials(sandbox.api_key, sandbox.api_secret, sandbox.url), []).add(path, stored)
+        (file,) = collector.collected_assets.outputs
+        assert file.asset.uri == "s3://bucket/exports/x.jsonl"
+
+    def test_a_fault_of_its_own_harms_no_export(
+        self, export: Export, run: StoringRun, tmp_path: Path, collector: Any, logs: Logs
+    ) -> None:
+        del collector._outputs
+        operator = StreamExportToObjectStorageOperator(
+            task_id="store", stream_task_id=export(CONTENT), destination=f"file://{tmp_path}/exports/"
+        )
+        assert operator.execute(run.context)["bytes"] == len(CONTENT)
+        assert "is not reported as hook lineage: AttributeError" in logs.text
+
+    def test_the_file_of_an_import_is_an_input_by_itself(
+        self, run: StoringRun, connection: None, tmp_path: Path, collector: Any
+    ) -> None:
+        file = tmp_path / "import.json"
+        file.write_text('[{"type": "user", "data": {"id": "a"}}]')
+        operator = StreamImportOperator(task_id="import", file=f"file://{file}", mode="upsert")
+        operator.execute(run.context)
+        assert [each.asset.uri for each in collector.collected_assets.inputs] == [f"file://{file}"]
 
 
 def emit(operator: Any, state: TaskInstanceState) -> None:
