@@ -104,7 +104,7 @@ TASK_STATES = Private(
 )
 
 _ONLY_TIMEOUTS = (
-    "on workers, a request may take longer than its request_timeout: each wait for some bytes begins it anew"
+    "on workers, a request may take longer than its request_timeout: each wait for some bytes restarts it"
 )
 NEW_CONNECTION = Private("urllib3.connection:HTTPConnection._new_conn", _ONLY_TIMEOUTS)
 RESPONSE_CLASS = Private("http.client:HTTPConnection.response_class", _ONLY_TIMEOUTS)

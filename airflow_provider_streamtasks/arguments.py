@@ -27,7 +27,7 @@ def in_fixed_order(value: Any) -> Any:
     """
     Return an argument without sets, whose order is another one in each process.
 
-    What is stored of a DAG must not change from parse to parse: each change is a new version of the DAG.
+    A stored DAG must not change from parse to parse: each change is a new version of the DAG.
     """
     if isinstance(value, dict):
         return {key: in_fixed_order(each) for key, each in value.items()}

@@ -31,8 +31,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MAY_HAVE_BEEN_TAKEN = (
-    "Stream may or may not have taken this submission, so it was not sent again: look at Stream whether the "
-    "work was done before you submit it anew."
+    "Stream may or may not have taken this submission, so it was not sent again: check at Stream whether the "
+    "work was done before you submit it again."
 )
 WAS_SUBMITTED = (
     "Stream goes on with what was submitted. Clearing this Airflow task would submit it again: let a "
@@ -87,8 +87,8 @@ class StreamException(Exception):
             MAY_HAVE_BEEN_TAKEN if self.may_be_taken else "",
             self.hint,
             WAS_SUBMITTED if self.was_submitted else "",
-            f"Look at Stream whether batch {self.uncertain_batches} was done: an earlier try sent it and saw "
-            "no answer."
+            f"Check at Stream whether batch {self.uncertain_batches} was done: an earlier try sent it and "
+            "saw no answer."
             if self.uncertain_batches
             else "",
         )
@@ -298,16 +298,9 @@ class StreamSubmissionException(StreamException):
 
 
 _BY_NAME: dict[str, type[StreamException]] = {
-    cls.__name__: cls
-    for cls in (
-        StreamConfigurationError,
-        StreamApiException,
-        StreamRateLimitException,
-        StreamTransportException,
-        StreamTaskTimeout,
-        StreamTaskException,
-        StreamSubmissionException,
-    )
+    name: each
+    for name, each in list(globals().items())
+    if isinstance(each, type) and issubclass(each, StreamException)
 }
 
 

@@ -1,8 +1,8 @@
 """
 The Airflow plugin: ``macros.streamtasks`` in templates, and what Airflow's UI shows of Stream tasks.
 
-Every process of Airflow imports it. What only the API server needs is therefore imported when Airflow reads
-it there.
+Every process of Airflow imports it. The parts that only the API server needs are imported when Airflow reads
+them there.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_a_triggerer_still_tells_a_trigger_when_its_wait_ends() -> None:
 
     assert "timeout_after" in RunTrigger.model_fields, (
         "Airflow's triggerer no longer sets BaseTrigger.timeout_after. Until another way is found, the "
-        "timeout of a wait that began in the triggerer begins anew when it moves to another triggerer."
+        "timeout of a wait that began in the triggerer starts over when it moves to another triggerer."
     )
 
 

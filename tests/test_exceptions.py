@@ -162,7 +162,7 @@ def test_the_verdict_is_serialized_as_airflow_serializes_its_exceptions() -> Non
             StreamException(
                 "gone", hint="Mend it.", was_submitted=True, uncertain_batches="2 (items 3 to 4)"
             ),
-            f"gone. Mend it. {WAS_SUBMITTED} Look at Stream whether batch 2 (items 3 to 4) was done: "
+            f"gone. Mend it. {WAS_SUBMITTED} Check at Stream whether batch 2 (items 3 to 4) was done: "
             "an earlier try sent it and saw no answer.",
         ),
     ],

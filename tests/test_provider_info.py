@@ -18,6 +18,8 @@ from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_streamtasks import __version__, configuration
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol.credentials import DEFAULT_BASE_URL
+from airflow_provider_streamtasks.protocol.delivery import MAX_RESULT_SIZE
 from airflow_provider_streamtasks.provider_info import get_provider_info
 
 INFO = get_provider_info()
@@ -172,6 +174,12 @@ def test_a_number_of_the_configuration_has_one_default(
 )
 def test_the_defaults_of_a_wait_are_streams(option: str, default: float) -> None:
     assert getattr(configuration, option)() == default
+
+
+def test_a_default_that_the_protocol_needs_as_well_is_the_same_there() -> None:
+    (connection,) = INFO["connection-types"]
+    assert connection["ui-field-behaviour"]["placeholders"]["host"] == DEFAULT_BASE_URL
+    assert configuration.max_result_size() == MAX_RESULT_SIZE
 
 
 def test_urls_keep_their_signatures_unless_the_configuration_says_otherwise(

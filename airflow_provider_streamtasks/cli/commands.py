@@ -35,16 +35,10 @@ def _command(command: _Command) -> _Command:
         try:
             command(args)
         except (AirflowException, StreamException, ValueError) as error:
-            raise SystemExit(_sentence(error)) from None
+            raise SystemExit(str(error)) from None
 
     wrapped: _Command = suppress_logs_and_warning(providers_configuration_loaded(ends_well))
     return wrapped
-
-
-def _sentence(error: Exception) -> str:
-    hint = getattr(error, "hint", "")
-    message = str(error)
-    return f"{message} {hint}" if hint and hint not in message else message
 
 
 @_command

@@ -7,33 +7,20 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_streamtasks.exceptions import StreamConfigurationError
 from airflow_provider_streamtasks.protocol.credentials import DEFAULT_BASE_URL, Credentials
 from airflow_provider_streamtasks.provider_info import connection_type
 
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
 _EXTRAS = {name: described["schema"] for name, described in connection_type()["conn-fields"].items()}
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection at the most."""
-
-
-class AirflowConnection(Protocol):
-    """The fields of Airflow's connection that are read here."""
-
-    conn_id: str
-    conn_type: str | None
-    login: str | None
-    password: str | None
-    host: str | None
-    port: int | None
-    extra: str | None
-
-    @property
-    def extra_dejson(self) -> dict[str, Any]:
-        """The extra as a dictionary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +56,7 @@ class StreamConnection:
         )
 
 
-def read_connection(connection: AirflowConnection) -> StreamConnection:
+def read_connection(connection: Connection) -> StreamConnection:
     """
     Check an Airflow connection and return what it says.
 
@@ -124,7 +111,7 @@ def missing_connection(conn_id: str, *, only_without_team: bool = False) -> Stre
     )
 
 
-def _extra(connection: AirflowConnection) -> Mapping[str, Any]:
+def _extra(connection: Connection) -> Mapping[str, Any]:
     if not (connection.extra or "").strip():
         return {}
     # Airflow makes an empty dictionary of what is no JSON.

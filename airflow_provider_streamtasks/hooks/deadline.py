@@ -14,7 +14,6 @@ import time
 from contextvars import ContextVar, Token
 from functools import lru_cache
 from http.client import HTTPResponse
-from types import TracebackType
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -53,9 +52,7 @@ class Deadline:
     def __enter__(self) -> None:
         self._token: Token[Deadline] = _current.set(self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
 
     def left(self) -> float:

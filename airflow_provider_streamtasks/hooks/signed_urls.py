@@ -6,7 +6,6 @@ import base64
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -46,26 +45,17 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
     :raises StreamApiException: if the host refuses the file
     """
     host = _host(url, "an upload URL")
-    refused = None
     source = _Sized(file, size)
-    with requests.Session() as session:
-        session.auth = _nothing_added
-        try:
-            answer = session.put(
-                url,
-                data=source,
-                headers={"Content-Type": "application/json"},
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                verify=certificate_authorities(),
-                allow_redirects=False,
+    headers = {"Content-Type": "application/json"}
+    try:
+        with requests.Session() as session:
+            answer = _send(
+                session, "PUT", url, f"Uploading to {host}", headers, timeout=READ_TIMEOUT, data=source
             )
-        except (requests.RequestException, OSError) as error:
-            # The library's error names the URL, and the URL holds the signature.
-            refused = type(error).__name__
-    if source.failed:
-        raise source.failed
-    if refused:
-        raise StreamTransportException(f"Uploading to {host} failed: {refused}")
+    except StreamTransportException:
+        if source.failed:
+            raise source.failed from None
+        raise
     if not answer.ok or answer.is_redirect:
         raise StreamApiException(f"{host} did not take the upload", status_code=answer.status_code)
 
@@ -88,24 +78,12 @@ def download(url: str, start: int = 0, etag: str = "") -> Download:
     headers = {"Accept-Encoding": "identity"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": etag}
-    failed = None
     session = requests.Session()
-    session.auth = _nothing_added
     try:
-        answer = session.get(
-            url,
-            headers=headers,
-            timeout=(CONNECT_TIMEOUT, SILENCE),
-            verify=certificate_authorities(),
-            allow_redirects=False,
-            stream=True,
-        )
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        # The library's error names the URL, and the URL holds the signature.
-        failed = type(error).__name__
-    if failed:
+        answer = _send(session, "GET", url, f"Downloading from {host}", headers, timeout=SILENCE, stream=True)
+    except BaseException:
         session.close()
-        raise StreamTransportException(f"Downloading from {host} failed: {failed}")
+        raise
     if answer.status_code not in (200, 206):
         answer.close()
         session.close()
@@ -124,7 +102,6 @@ class Download:
     :ivar size: bytes of the whole file; ``None`` where the host does not say
     :ivar etag: the version of the file; empty where the host gives none by which bytes can be told apart
     :ivar encoding: how the bytes are compressed, such as ``gzip``; mostly empty
-    :ivar content_type: what the host takes the file for
     :ivar checksum: the name of an algorithm of :mod:`hashlib`'s, and the digest of the whole file as the host
         knows it; ``None`` where the host does not tell, and with a rest
     :ivar host: the host's name, for messages
@@ -140,7 +117,6 @@ class Download:
         self.etag = etag if etag.startswith('"') else ""
         encoding = headers.get("Content-Encoding", "").strip().lower()
         self.encoding = "" if encoding == "identity" else encoding
-        self.content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.start, self.size = 0, _number(headers.get("Content-Length"))
         self._ends_visibly = (
             self.size is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
@@ -157,9 +133,7 @@ class Download:
     def __enter__(self) -> Download:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._answer.close()
         self._session.close()
 
@@ -201,6 +175,34 @@ class Download:
         raise StreamTransportException(
             f"Downloading from {self.host} broke off: {failed}", error_type="connection_reset"
         )
+
+
+def _send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    doing: str,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    **options: Any,
+) -> requests.Response:
+    # With an `auth` of our own, requests does not look into ~/.netrc.
+    session.auth = lambda request: request
+    try:
+        return session.request(
+            method,
+            url,
+            headers=headers,
+            timeout=(CONNECT_TIMEOUT, timeout),
+            verify=certificate_authorities(),
+            allow_redirects=False,
+            **options,
+        )
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        failed = type(error).__name__
+    # Raised out here, because the library's error names the URL, and the URL holds the signature.
+    raise StreamTransportException(f"{doing} failed: {failed}")
 
 
 def _host(url: str, what: str) -> str:
@@ -276,8 +278,3 @@ class _Sized:
             raise
         self._left -= len(data)
         return data
-
-
-def _nothing_added(request: Any) -> Any:
-    # With an `auth` of our own, requests does not look into ~/.netrc.
-    return request

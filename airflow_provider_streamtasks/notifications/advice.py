@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
     StreamConfigurationError,
@@ -27,71 +25,56 @@ def advice(error: StreamException, *, submits: bool | None) -> str:
     :param submits: whether clearing the Airflow task submits to Stream, rather than only waits once more;
         ``None`` where that is not known
     """
-    return error.advice or _advice(error, submits)
-
-
-@singledispatch
-def _advice(error: StreamException, submits: bool | None) -> str:
-    return READ_THE_LOG
-
-
-@_advice.register
-def _(error: StreamConfigurationError, submits: bool | None) -> str:
-    return "Correct the Airflow connection, then clear this Airflow task."
-
-
-@_advice.register
-def _(error: StreamTaskException, submits: bool | None) -> str:
-    if error.error_type == "partial_failure":
-        return (
-            "Stream did the rest. The XCom failed_items of this Airflow task has every item with its reason: "
-            "submit those again when the reasons are gone."
-        )
+    if error.advice:
+        return error.advice
     again = "Clear this Airflow task" if submits else "Clear the Airflow task that submitted it"
-    if error.error_type == "import_failed":
-        return f"Correct the file as the XCom validation_report says, if there is one. {again} afterwards."
-    return (
-        f"A failed Stream task stays failed. {again} to submit it anew, or ask Stream's support about its id."
-    )
-
-
-@_advice.register
-def _(error: StreamTaskTimeout, submits: bool | None) -> str:
-    if submits is not False:
-        would = "would" if submits else "may"
-        return (
-            f"Do not clear this Airflow task, which {would} submit it again: let a StreamTaskSensor wait for "
-            "the Stream task. Raise wait_timeout for the next run."
-        )
-    return (
-        "Clear this Airflow task to wait once more, which submits nothing. Raise its timeout if Stream needs "
-        "this long every time."
-    )
-
-
-@_advice.register
-def _(error: StreamSubmissionException, submits: bool | None) -> str:
-    return "Look at Stream what was done before you submit anything again."
-
-
-@_advice.register
-def _(error: StreamRateLimitException, submits: bool | None) -> str:
-    pause = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
-    return (
-        f"The budget of this endpoint is used up: wait {pause}, then clear this Airflow task. If it happens "
-        "often, spread the DAGs over time."
-    )
-
-
-@_advice.register
-def _(error: StreamApiException, submits: bool | None) -> str:
-    if is_passing(error):
-        return "Stream has trouble: see https://status.getstream.io, and clear this Airflow task afterwards."
-    if error.status_code == 404:
-        return "Check the id, and that the Airflow connection leads to the app that it belongs to."
-    return "Stream will refuse this request every time: correct what it names, then clear this Airflow task."
-
-
-@_advice.register
-def _(error: StreamTransportException, submits: bool | None) -> str:
-    return "Check the way from Airflow to Stream (network, proxy, DNS), then clear this Airflow task."
+    match error:
+        case StreamConfigurationError():
+            return "Correct the Airflow connection, then clear this Airflow task."
+        case StreamTaskException(error_type="partial_failure"):
+            return (
+                "Stream did the rest. The XCom failed_items of this Airflow task has every item with its "
+                "reason: submit those again when the reasons are gone."
+            )
+        case StreamTaskException(error_type="import_failed"):
+            return (
+                f"Correct the file as the XCom validation_report says, if there is one. {again} afterwards."
+            )
+        case StreamTaskException():
+            return (
+                f"A failed Stream task stays failed. {again} to submit it again, or ask Stream's support "
+                "about its id."
+            )
+        case StreamTaskTimeout() if submits is not False:
+            would = "would" if submits else "may"
+            return (
+                f"Do not clear this Airflow task, which {would} submit it again: let a StreamTaskSensor wait "
+                "for the Stream task. Raise wait_timeout for the next run."
+            )
+        case StreamTaskTimeout():
+            return (
+                "Clear this Airflow task to wait once more, which submits nothing. Raise its timeout if "
+                "Stream needs this long every time."
+            )
+        case StreamSubmissionException():
+            return "Check at Stream what was done before you submit anything again."
+        case StreamRateLimitException():
+            pause = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
+            return (
+                f"The budget of this endpoint is used up: wait {pause}, then clear this Airflow task. If it "
+                "happens often, spread the DAGs over time."
+            )
+        case StreamApiException() if is_passing(error):
+            return (
+                "Stream has trouble: see https://status.getstream.io, and clear this Airflow task afterwards."
+            )
+        case StreamApiException(status_code=404):
+            return "Check the id, and that the Airflow connection leads to the app that it belongs to."
+        case StreamApiException():
+            return (
+                "Stream will refuse this request every time: correct what it names, then clear this Airflow "
+                "task."
+            )
+        case StreamTransportException():
+            return "Check the way from Airflow to Stream (network, proxy, DNS), then clear this Airflow task."
+    return READ_THE_LOG

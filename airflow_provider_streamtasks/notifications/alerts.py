@@ -36,15 +36,6 @@ NAMED = 3
 MAX_LINE = 600
 """Characters of a line at most."""
 
-_EXPLAINED = (
-    Occasion.FAILED,
-    Occasion.RETRY,
-    Occasion.FAILED_AT_LEAST_ONCE,
-    Occasion.LATE,
-    Occasion.UNKNOWN,
-)
-"""The occasions of which an alert gives the reason."""
-
 
 @pass_context
 def alert_text(context: Context) -> str:
@@ -61,8 +52,9 @@ def alert_text(context: Context) -> str:
     """
     error = stream_error(of(context, "exception"))
     why = occasion(context)
+    has_reason = why.is_failure or why in (Occasion.LATE, Occasion.UNKNOWN)
     lines = (
-        _where(context, why) + (f": {_what(context, error)}" if why in _EXPLAINED else ""),
+        _where(context, why) + (f": {_what(context, error)}" if has_reason else ""),
         f"For: {_for_which(context, error)}",
         f"Since: {_since(context, error)}",
         f"What to do: {_what_to_do(context, why, error)}",
@@ -151,7 +143,7 @@ def _what_to_do(context: Context, why: Occasion, error: StreamException | None) 
     if why is Occasion.RETRY:
         moment = _moment(earliest_retry(context))
         when = f", not before {moment}" if moment else ""
-        return f"Wait: Airflow tries it again{when}. {of(error, 'hint') or ''}"
+        return f"Wait: Airflow tries it again{when}. {of(error, 'advice') or ''}"
     if why is Occasion.FAILED_AT_LEAST_ONCE:
         return f"See in Airflow whether it is tried again. If not: {READ_THE_LOG}"
     if why is Occasion.UNKNOWN:

@@ -77,15 +77,10 @@ def _ended_by_the_scheduler(ti: Any, task: Any) -> Occasion:
     number, most = of(ti, "try_number"), of(ti, "max_tries")
     if isinstance(number, int) and isinstance(most, int) and number > most:
         return Occasion.FAILED
-    kinds = [
-        kind
-        for kind, callback in (
-            (Occasion.RETRY, "on_retry_callback"),
-            (Occasion.FAILED, "on_failure_callback"),
-        )
-        if of(task, callback)
-    ]
-    return kinds[0] if len(kinds) == 1 else Occasion.FAILED_AT_LEAST_ONCE
+    on_retry, on_failure = bool(of(task, "on_retry_callback")), bool(of(task, "on_failure_callback"))
+    if on_retry is on_failure:
+        return Occasion.FAILED_AT_LEAST_ONCE
+    return Occasion.RETRY if on_retry else Occasion.FAILED
 
 
 def identity(context: Context) -> tuple[Any, ...]:

@@ -63,7 +63,7 @@ class StreamBaseOperator(StreamTaskWaiter):
     Base of the operators that start Stream tasks. A subclass names the operation and its arguments.
 
     More items than one request may carry become several batches, sent in order. What Stream accepted is
-    recorded before the next request leaves, so a retry goes on behind it (Airflow 3.3 and later).
+    recorded before the next request leaves, so a retry resumes after it (Airflow 3.3 and later).
 
     XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one,
     or where mapped tasks are made of it; ``task_ids`` is always the list; ``result`` is Stream's result, if
@@ -266,14 +266,12 @@ class StreamBaseOperator(StreamTaskWaiter):
         return self._stored
 
     def _submit(self, context: Context, stored: StoredLedger) -> Any:
-        operation = self.stream_operation
-        options = operation.parse(in_fixed_order(self._options()))
-        source = self._source() if operation.items else [options]
-        with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
+        options = self._checked_options()
+        with self._read_items(context, options) as items:
             self._refuse_too_many(items)
             return Submitter(
                 self.hook,
-                operation,
+                self.stream_operation,
                 options,
                 stored,
                 noun=self.pollable.noun,
@@ -285,10 +283,9 @@ class StreamBaseOperator(StreamTaskWaiter):
     def _rehearse(self, context: Context) -> list[str]:
         """Do everything but sending, and return no ids."""
         operation, ti = self.stream_operation, context["ti"]
-        options = operation.parse(in_fixed_order(self._options()))
-        source = self._source() if operation.items else [options]
+        options = self._checked_options()
         share = self.hook.get_conn().connection.rate_limit_share
-        with ItemFile(operation.items or ONE_REQUEST, source, context, self.ids_column) as items:
+        with self._read_items(context, options) as items:
             batches = -(-len(items) // operation.items.cap) if operation.items else 1
             budget = self.hook.get_budget(operation.name) if operation.name else None
             found = DryRun(
@@ -318,12 +315,20 @@ class StreamBaseOperator(StreamTaskWaiter):
                 f"run {first!r} too late: write {first} >> {self.task_id} in the DAG"
             )
 
+    def _checked_options(self) -> dict[str, Any]:
+        return self.stream_operation.parse(in_fixed_order(self._options()))
+
+    def _read_items(self, context: Context, options: Mapping[str, Any]) -> ItemFile:
+        """Return the items, or the options as the one item of an operation that works on no list."""
+        spec = self.stream_operation.items
+        return ItemFile(spec or ONE_REQUEST, self._source() if spec else [options], context, self.ids_column)
+
     def _refuse_too_many(self, items: ItemFile) -> None:
         if spec := self.stream_operation.items:
             refuse_too_many(len(items), self.max_items, spec.name)
 
     def _pause(self, context: Context, seconds: float, *, may_leave: bool) -> None:
-        # Whoever comes back sooner risks the Airflow task.
+        # To come back sooner would risk the Airflow task.
         may_leave = may_leave and seconds > configuration.worker_end_seen()
         if not (may_leave and self.may_defer(context, f"Pausing on this worker for {seconds:.0f} s")):
             time.sleep(seconds)
@@ -340,7 +345,7 @@ class StreamBaseOperator(StreamTaskWaiter):
             raise StreamSubmissionFailed(
                 f"Everything was submitted to Stream but batch {named}: an earlier try sent it and saw no "
                 "answer, so Stream may or may not have accepted it",
-                hint="Look at Stream whether the work was done. on_ambiguous='resubmit' would send it again.",
+                hint="Check at Stream whether it was done. on_ambiguous='resubmit' would send it again.",
                 batches=ledger.uncertain,
             )
         # Airflow fails whoever returns anything else, after the work was submitted.

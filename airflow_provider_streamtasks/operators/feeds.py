@@ -90,13 +90,7 @@ class StreamDeleteFeedUserDataOperator(StreamBaseOperator):
     template_fields: Sequence[str] = (*DELETE_FEED_USER_DATA.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
-    def __init__(
-        self,
-        *,
-        user_id: str,
-        hard_delete: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, user_id: str, hard_delete: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.user_id = user_id
         self.hard_delete = hard_delete
@@ -114,12 +108,7 @@ class StreamExportFeedUserDataOperator(StreamBaseOperator):
     template_fields: Sequence[str] = (*EXPORT_FEED_USER_DATA.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
-    def __init__(
-        self,
-        *,
-        user_id: str,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, user_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.user_id = user_id
         self.check_known()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from os import PathLike
 from reprlib import repr as shortened
 from tempfile import SpooledTemporaryFile
-from types import TracebackType
 from typing import Any, TypeAlias
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
@@ -111,9 +110,7 @@ class ItemFile:
     def __enter__(self) -> ItemFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:

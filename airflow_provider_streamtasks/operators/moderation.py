@@ -50,12 +50,7 @@ class StreamBulkImageModerationOperator(StreamBaseOperator):
     template_fields: Sequence[str] = (*BULK_IMAGE_MODERATION.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#fff3cc"
 
-    def __init__(
-        self,
-        *,
-        csv_file: str,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, csv_file: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.csv_file = csv_file
         self.check_known()

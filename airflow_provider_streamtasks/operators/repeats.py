@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from tempfile import TemporaryFile
-from types import TracebackType
 
 PARTS = 256
 """Parts into which the values are cut; only one at a time is in memory."""
@@ -29,13 +28,11 @@ class Repeats:
     def __enter__(self) -> Repeats:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, value: int) -> None:
-        """Note the hash of the next value."""
+        """Record the hash of the next value."""
         part = self._parts[value % PARTS]
         part.append(value)
         part.append(self._count)

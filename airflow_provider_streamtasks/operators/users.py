@@ -143,12 +143,7 @@ class StreamExportUsersOperator(StreamBaseOperator):
     template_fields: Sequence[str] = (*EXPORT_USERS.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#d6f5e0"
 
-    def __init__(
-        self,
-        *,
-        user_ids: ItemsArgument,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, user_ids: ItemsArgument, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.user_ids = item_source(user_ids)
         self.check_known()

@@ -26,14 +26,7 @@ class StreamDeleteCallOperator(StreamBaseOperator):
     template_fields: Sequence[str] = (*DELETE_CALL.arguments, *StreamBaseOperator.template_fields)
     ui_color = "#ffe4d6"
 
-    def __init__(
-        self,
-        *,
-        call_type: str,
-        call_id: str,
-        hard: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, call_type: str, call_id: str, hard: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.call_type = call_type
         self.call_id = call_id

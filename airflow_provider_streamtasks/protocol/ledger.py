@@ -1,8 +1,8 @@
 """
-The ledger of a submission: which batches Stream has accepted, which it may have, which must be sent anew.
+The ledger of a submission: which batches Stream has accepted, which it may have, which must be sent again.
 
-It is written before a request leaves and after its answer came, so that whoever reads it after a crash knows
-what is certain and what is not. It only decides; storing it is somebody else's work.
+It is written before a request leaves and after its answer came, so after a crash it says what is certain and
+what is not. It only decides; another module stores it.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Ledger:
         :param tasks: the finished Stream tasks in question
         :param pause_until: Unix time before which a batch is not sent again that failed of Stream's own rate
             limit
-        :return: the places of the batches that a further try sends anew
+        :return: the places of the batches that a further try sends again
         """
         by_id = {task.task_id: task for task in tasks}
         places = []
@@ -203,7 +203,7 @@ class Ledger:
         """
         Record that what was refused when Stream accepted a batch counts as failed.
 
-        :return: the places of the batches that a further try sends anew
+        :return: the places of the batches that a further try sends again
         """
         places = [index for index, entry in enumerate(self.entries) if entry.partly_refused]
         for place in places:

@@ -46,7 +46,7 @@ class RateLimit:
         """
         Return the seconds to stay away, so that no more than our share of the window is used.
 
-        What Stream says is used counts, whoever used it.
+        Whatever Stream counts as used is used, whoever sent it.
 
         :param share: the part of the budget that we may use, from 0 to 1; one request at least
         :param age: seconds since Stream said so

@@ -60,9 +60,9 @@ class WaitTerms:
     :param keep_on_errors: never give up because of errors (a sensor's ``silent_fail``)
     """
 
-    timeout: float = 60.0
-    poll_interval: float = 1.0
-    max_poll_interval: float = 30.0
+    timeout: float
+    poll_interval: float
+    max_poll_interval: float
     keep_on_errors: bool = False
 
     def delay(self, age: float, interval: Callable[[float], float] = usual_interval) -> float:
@@ -321,7 +321,7 @@ class Wait:
         part = self._part(task_id)
         due = self.terms.moment(delay, part, now)
         if pause:
-            # Whoever was sent away comes back spread out, not all in the same moment.
+            # Polls that were sent away come back spread out, not all in the same moment.
             due = max(due, now + pause + part * min(10.0, pause))
         self._due[task_id] = min(due, self.deadline)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_streamtasks.progress import WorkerRecord
 
 ERRORS_SINCE = "errors_since"
-"""The note that tells a poke since when there has been nothing but errors."""
+"""Key of the record that tells a poke since when there has been nothing but errors."""
 
 LAST_MOMENT = 0.5
 """Seconds before the deadline from which a poke stays on: Airflow's own timeout knows nothing of Stream."""
@@ -170,7 +170,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Take over from the trigger, on a worker."""
         if ON_WORKER in event:
-            self.log.info("Beginning anew on a worker, because the triggerer could not: %s", event[ON_WORKER])
+            self.log.info("Starting over on a worker, because the triggerer could not: %s", event[ON_WORKER])
             return self.execute(context)
         return super().execute_complete(context, event)
 

@@ -38,21 +38,12 @@ class Beside(Draft):
             self._file: Any = self._fs.open(self._place, "wb")
 
     def write(self, data: bytes) -> None:
-        """
-        Append bytes.
-
-        :raises OSError: for example if the disk is full
-        """
+        """Append bytes."""
         with os_errors(self._path, "written"):
             self._file.write(data)
 
     def commit(self) -> None:
-        """
-        Let the file appear under its name.
-
-        :raises FileExistsError: if nothing may be replaced, and another file is there
-        :raises OSError: if it cannot be moved
-        """
+        """Let the file appear under its name."""
         with os_errors(self._path, "written"):
             self._file.close()
             move(self._path, self._place, replace=self._replace)

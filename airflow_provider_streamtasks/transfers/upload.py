@@ -35,11 +35,7 @@ class Upload(Draft):
             self._refuse_early(early)
 
     def write(self, data: bytes) -> None:
-        """
-        Append bytes.
-
-        :raises OSError: if the storage refuses them
-        """
+        """Append bytes."""
         if self._file is None:
             self._first.append(data)
             self._first_size += len(data)
@@ -55,12 +51,7 @@ class Upload(Draft):
             self._append(data)
 
     def commit(self) -> None:
-        """
-        Complete the upload.
-
-        :raises FileExistsError: if nothing may be replaced, and another file is there
-        :raises OSError: if the storage does not take it; it does not appear then
-        """
+        """Complete the upload."""
         with os_errors(self._path, "written"):
             if self._file is None:
                 # Also because an empty file in mode "xb" replaces what is there, with s3fs 2026.9.

@@ -21,7 +21,7 @@ from airflow_provider_streamtasks.protocol.delivery import (
 from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
 
 ON_WORKER = "on_worker"
-"""Key of an event that asks a worker to begin anew: the value says why."""
+"""Key of an event that asks a worker to start over: the value says why."""
 
 
 class StreamSensorTrigger(StreamTaskTrigger):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
-from airflow_provider_streamtasks.protocol.wait import WaitTerms
+from tests.wait_terms import wait_terms
 
 DOCS = Path(__file__).parents[2] / "docs" / "generated"
 WIDTH, HEIGHT, MARGIN = 640, 300, 55
 DURATIONS = [2 * 10 ** (i / 20) for i in range(int(20 * log10(3600 * 6 / 2)) + 1)]
-TERMS = WaitTerms()
+TERMS = wait_terms()
 TICKS = {2: "2 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21600: "6 h"}
 
 WORDS = {

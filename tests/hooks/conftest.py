@@ -8,9 +8,10 @@ import pytest
 
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.wait import Wait
 from airflow_provider_streamtasks.triggers import poller
 from airflow_provider_streamtasks.triggers.task import write
+from tests.wait_terms import wait_terms
 
 WaitFor = Callable[..., list[StreamTask]]
 
@@ -20,7 +21,7 @@ def over_requests(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> li
 
 
 def over_aiohttp(hook: StreamHook, *task_ids: str, timeout: float = 10.0) -> list[StreamTask]:
-    wait = Wait(task_ids, WaitTerms(timeout, poll_interval=0.05), time.time())
+    wait = Wait(task_ids, wait_terms(timeout, poll_interval=0.05), time.time())
     asyncio.run(poller.wait_for(hook.stream_conn_id, wait, write))
     return wait.result()
 

@@ -71,7 +71,7 @@ def test_a_failed_sensor_says_what_failed_for_which_items_since_when_what_to_do_
         f"For: cids messaging:a, messaging:b; Stream task {error.task_id}",
         f"Since: the Stream task was created {created}, this try began 2026-01-07 01:02:03 UTC",
         "What to do: A failed Stream task stays failed. Clear the Airflow task that submitted it to submit "
-        "it anew, or ask Stream's support about its id.",
+        "it again, or ask Stream's support about its id.",
         f"Log: {LOG_URL}",
     ]
 
@@ -86,7 +86,7 @@ def test_a_failed_operator_that_waits_says_to_clear_itself(
     stream_task_id = control.tasks()[0]["stream_task_id"]
     assert what.endswith("DeleteChannels ended with storage_error: message store down")
     assert which == f"cids messaging:a; Stream task {stream_task_id}"
-    assert "Clear this Airflow task to submit it anew" in to_do
+    assert "Clear this Airflow task to submit it again" in to_do
 
 
 # -- what failed -------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_an_answer_that_was_lost_says_that_stream_may_have_taken_it(
         (StreamTransportException("refused"), "refused", "network, proxy, DNS"),
         (StreamTransportException("reset", may_be_taken=True), "reset", MAY_HAVE_BEEN_TAKEN),
         (StreamTaskTimeout("too late", task_ids=["a"]), "too late", "which may submit it again"),
-        (StreamSubmissionException("uncertain", batches=[1]), "uncertain", "Look at Stream what was done"),
+        (StreamSubmissionException("uncertain", batches=[1]), "uncertain", "Check at Stream what was done"),
         (
             StreamTaskException("x", task_id="a"),
             "Stream task failed: Stream gives no reason",

@@ -13,7 +13,11 @@ from airflow.callbacks.callback_requests import DagCallbackRequest, TaskCallback
 from airflow.dag_processing import processor
 from airflow.sdk import DAG, TaskInstanceState
 
-from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamException,
+    StreamTransportException,
+)
 from airflow_provider_streamtasks.notifications.alerts import alert_text
 from airflow_provider_streamtasks.notifications.chat import StreamChatNotifier
 from airflow_provider_streamtasks.notifications.context import Occasion, occasion
@@ -66,6 +70,12 @@ def test_what_is_no_failure_is_never_called_one(state: str, said: str, advice: s
         f"What to do: {advice}",
         f"Log: {LOG_URL}",
     ]
+
+
+def test_a_failure_that_is_tried_again_says_which_submission_may_have_been_taken() -> None:
+    lost = StreamTransportException("reset", may_be_taken=True, batch="batch 2 of 3")
+    advice = "It was batch 2 of 3. Stream may or may not have taken this submission"
+    assert advice in to_do(context("up_for_retry", lost))
 
 
 def test_a_failure_that_is_tried_again_says_so_and_when() -> None:

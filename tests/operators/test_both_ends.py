@@ -223,7 +223,7 @@ def test_any_operation_ends_there(connection: None, control: SandboxControl, tri
 
 
 @pytest.mark.parametrize("end_from_trigger", [None, True])
-def test_whatever_is_uncertain_is_told_on_a_worker(
+def test_whatever_is_uncertain_is_reported_on_a_worker(
     end_from_trigger: bool | None,
     connection: None,
     control: SandboxControl,

@@ -15,7 +15,8 @@ from airflow_provider_streamtasks.protocol.poll_plan import PollPlan
 from airflow_provider_streamtasks.protocol.poll_schedule import PollSchedule
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
-from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.wait import Wait
+from tests.wait_terms import wait_terms
 
 MINUTE = 60.0
 START = 30_000_000 * MINUTE
@@ -126,7 +127,7 @@ def simulate(
     :param refill: begin a new wait for each that ends.
     """
     dice, server, numbers = random.Random(seed), server or Server(), count()
-    terms = WaitTerms(timeout=1e9)
+    terms = wait_terms(timeout=1e9)
     group = [Process(share) for _ in range(processes)]
     ends: dict[str, float] = {}
     began: dict[str, float] = {}

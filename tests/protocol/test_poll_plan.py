@@ -19,9 +19,10 @@ from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Outcome, Wait, WaitTerms
 from tests.protocol.simulation import SHARE, Server, least_delay, mixture, mixture_in_minutes, simulate
+from tests.wait_terms import wait_terms
 
 NOW = 1_800_000_000.0
-HOUR = WaitTerms(timeout=3600.0)
+HOUR = wait_terms(timeout=3600.0)
 
 
 def new_plan() -> PollPlan:
@@ -81,8 +82,8 @@ def test_two_waits_for_the_same_stream_task_share_its_polls() -> None:
 
 def test_the_shorter_poll_interval_of_two_waits_counts() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_poll_interval=50))
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_poll_interval=2))
+    joined(plan, "a", terms=wait_terms(3600, poll_interval=50, max_poll_interval=50))
+    joined(plan, "a", terms=wait_terms(3600, poll_interval=2, max_poll_interval=2))
     taken(plan, NOW)
     saw(plan, "a", "running", NOW)
     assert plan.pause(NOW) == pytest.approx(2, abs=0.3)
@@ -90,8 +91,8 @@ def test_the_shorter_poll_interval_of_two_waits_counts() -> None:
 
 def test_the_longer_poll_interval_comes_back_when_the_other_wait_leaves() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=50, max_poll_interval=50))
-    eager = joined(plan, "a", terms=WaitTerms(3600, poll_interval=2, max_poll_interval=2))
+    joined(plan, "a", terms=wait_terms(3600, poll_interval=50, max_poll_interval=50))
+    eager = joined(plan, "a", terms=wait_terms(3600, poll_interval=2, max_poll_interval=2))
     taken(plan, NOW)
     plan.leave(eager)
     saw(plan, "a", "running", NOW)
@@ -100,8 +101,8 @@ def test_the_longer_poll_interval_comes_back_when_the_other_wait_leaves() -> Non
 
 def test_each_wait_keeps_its_own_deadline() -> None:
     plan = new_plan()
-    short = joined(plan, "a", terms=WaitTerms(timeout=10))
-    long = joined(plan, "a", terms=WaitTerms(timeout=1000))
+    short = joined(plan, "a", terms=wait_terms(timeout=10))
+    long = joined(plan, "a", terms=wait_terms(timeout=1000))
     now = NOW
     while not short.over and now < NOW + 60:
         plan.expire(now)
@@ -115,7 +116,7 @@ def test_each_wait_keeps_its_own_deadline() -> None:
 
 def test_the_last_look_is_made_at_the_deadline_whatever_the_pace() -> None:
     plan = new_plan()
-    wait = joined(plan, "a", terms=WaitTerms(timeout=100, poll_interval=80))
+    wait = joined(plan, "a", terms=wait_terms(timeout=100, poll_interval=80))
     taken(plan, NOW)
     saw(plan, "a", "running", NOW)
     assert plan.expire(NOW + 100) == []
@@ -126,7 +127,7 @@ def test_the_last_look_is_made_at_the_deadline_whatever_the_pace() -> None:
 
 def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
     plan = new_plan()
-    wait = joined(plan, "a", terms=WaitTerms(timeout=100))
+    wait = joined(plan, "a", terms=wait_terms(timeout=100))
     taken(plan, NOW)  # and no answer comes
     assert plan.expire(NOW + 100) == []
     assert plan.pause(NOW + 100) == pytest.approx(LAST_POLL)
@@ -136,7 +137,7 @@ def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
 
 def test_a_stream_task_that_ended_between_polls_is_polled() -> None:
     plan = new_plan()
-    wait = joined(plan, "a", started_at=NOW - 1000, terms=WaitTerms(timeout=60))
+    wait = joined(plan, "a", started_at=NOW - 1000, terms=wait_terms(timeout=60))
     assert plan.expire(NOW) == []
     assert taken(plan, NOW) == ["a"]
     saw(plan, "a", "completed", NOW)
@@ -188,7 +189,7 @@ def test_after_a_429_everybody_pauses() -> None:
 
 def test_a_loop_that_is_a_little_late_changes_nothing() -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, poll_interval=10, max_poll_interval=10))
+    joined(plan, "a", terms=wait_terms(3600, poll_interval=10, max_poll_interval=10))
     now = NOW
     for _ in range(50):
         taken(plan, now)
@@ -205,7 +206,7 @@ def test_a_loop_that_is_a_little_late_changes_nothing() -> None:
 )
 def test_the_detection_delay_lies_between_two_polls(updated_at: float | None, delay: float) -> None:
     plan = new_plan()
-    joined(plan, "a", terms=WaitTerms(3600, 9, 9))
+    joined(plan, "a", terms=wait_terms(3600, 9, 9))
     taken(plan, NOW)
     assert saw(plan, "a", "running", NOW).delay is None
     taken(plan, NOW + 10)
@@ -285,8 +286,8 @@ def test_with_a_budget_to_spare_nobody_notices_it() -> None:
 def test_the_same_import_is_polled_for_each_meaning_of_its_states() -> None:
     plan = new_plan()
     kinds = [Import((2,), (3,)), Import((3,), ()), Import((2,), (3, 4))]
-    waits = [Wait(("a",), WaitTerms(timeout=60.0), NOW, kind) for kind in kinds]
-    for wait in (*waits, Wait(("a",), WaitTerms(timeout=60.0), NOW, kinds[0])):
+    waits = [Wait(("a",), wait_terms(timeout=60.0), NOW, kind) for kind in kinds]
+    for wait in (*waits, Wait(("a",), wait_terms(timeout=60.0), NOW, kinds[0])):
         plan.join(wait, NOW)
     polls = list(iter(lambda: plan.take(NOW), None))
     assert polls == [("a", kind) for kind in sorted(kinds, key=repr)]

@@ -6,8 +6,8 @@ from math import sqrt
 import pytest
 
 from airflow_provider_streamtasks.protocol.poll_schedule import GROWTH, TRUST, PollSchedule, usual_interval
-from airflow_provider_streamtasks.protocol.wait import WaitTerms
 from tests.protocol.simulation import MIXTURE_K, mixture, simulate
+from tests.wait_terms import wait_terms
 
 
 def taught(*durations: float, times: int = 300) -> PollSchedule:
@@ -83,7 +83,7 @@ def test_whatever_was_seen_there_is_always_a_next_poll(seed: int) -> None:
 
 def test_growth_is_what_the_documentation_says() -> None:
     assert GROWTH == 0.45
-    assert WaitTerms(60, 1, 30).delay(100) == GROWTH * sqrt(100)
+    assert wait_terms(60, 1, 30).delay(100) == GROWTH * sqrt(100)
 
 
 # -- how well it does --------------------------------------------------------------------------------------

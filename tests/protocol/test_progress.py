@@ -17,10 +17,11 @@ from airflow_provider_streamtasks.protocol.progress import (
     worth_recording,
 )
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
-from airflow_provider_streamtasks.protocol.wait import Wait, WaitTerms
+from airflow_provider_streamtasks.protocol.wait import Wait
+from tests.wait_terms import wait_terms
 
 START = 1_800_000_000.0
-HOURS = WaitTerms(timeout=36_000.0)
+HOURS = wait_terms(timeout=36_000.0)
 
 
 def wait_of(*task_ids: str, status: str | None = "running", at: float = START) -> Wait:
@@ -69,7 +70,7 @@ class TestHowFar:
         assert (progress.stream_tasks, progress.finished, progress.failed) == (3, 2, 1)
         assert (progress.status, progress.said_at) == ("running", START)
 
-    def test_errors_leave_what_was_said_before(self) -> None:
+    def test_errors_leave_the_last_status(self) -> None:
         wait = wait_of(at=START + 10)
         wait.observe("a", StreamTransportException("no answer", error_type="timeout"), START + 20)
         progress = Progress.of(wait)
@@ -118,7 +119,7 @@ class TestWhen:
         plan.join(wait, START)
         assert [at for at, _ in recorded(plan, 600)] == [60]
 
-    def test_not_before_anything_was_said(self) -> None:
+    def test_nothing_is_recorded_before_the_first_answer(self) -> None:
         plan, wait = RecordPlan(), wait_of(status=None)
         plan.join(wait, START)
         assert recorded(plan, 600) == []

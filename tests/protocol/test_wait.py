@@ -30,9 +30,10 @@ from airflow_provider_streamtasks.protocol.wait import (
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests import json_values
 from tests.fuzzing import fuzz
+from tests.wait_terms import wait_terms
 
 START = 1_800_000_000.0
-HOURS = WaitTerms(timeout=10 * 3600.0)
+HOURS = wait_terms(timeout=10 * 3600.0)
 CENTURY = 100 * 365 * 86_400.0
 
 
@@ -142,7 +143,7 @@ def test_a_failure_that_may_pass_is_mentioned_once_before_it_counts(task: Stream
 
 
 def test_a_poll_interval_does_not_delay_the_confirmation() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=3600, poll_interval=60))
+    wait = waiting_for(terms=wait_terms(timeout=3600, poll_interval=60))
     seen(wait, NO_REASON, 0)
     assert wait.pause(START) == 5
 
@@ -195,7 +196,7 @@ def test_one_late_look_alone_is_no_confirmation() -> None:
 
 
 def test_the_look_at_the_deadline_decides_where_that_comes_first() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait = waiting_for(terms=wait_terms(timeout=7))
     seen(wait, NO_REASON, 5)
     assert wait.pause(START + 5) == 2
     seen(wait, NO_REASON, 7)
@@ -203,7 +204,7 @@ def test_the_look_at_the_deadline_decides_where_that_comes_first() -> None:
 
 
 def test_a_failure_that_may_pass_is_no_success_without_a_poll_at_the_deadline() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait = waiting_for(terms=wait_terms(timeout=7))
     seen(wait, NO_REASON, 5)
     wait.expire(START + 20)
     assert wait.outcome is Outcome.TIMED_OUT
@@ -212,7 +213,7 @@ def test_a_failure_that_may_pass_is_no_success_without_a_poll_at_the_deadline() 
 
 
 def test_a_wait_of_zero_seconds_believes_its_only_poll() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=0))
+    wait = waiting_for(terms=wait_terms(timeout=0))
     seen(wait, NO_REASON, 0)
     assert wait.outcome is Outcome.FAILED
 
@@ -289,7 +290,7 @@ def test_no_shape_of_a_result_makes_a_failure_look_like_success(
 ) -> None:
     body = {"status": status, "result": {**result, **failure}, "error": error}
     task = read_task("a", Response(200, {}, json.dumps(body).encode()), START)
-    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait = waiting_for(terms=wait_terms(timeout=7))
     wait.observe("a", task, START + after)
     assert wait.outcome is not Outcome.COMPLETED or task.failed_items
 
@@ -305,13 +306,13 @@ def test_no_result_makes_a_success_of_what_is_not_completed(
 ) -> None:
     body = {"status": status, "result": result, "error": error}
     task = read_task("a", Response(200, {}, json.dumps(body).encode()), START)
-    wait = waiting_for(terms=WaitTerms(timeout=7))
+    wait = waiting_for(terms=wait_terms(timeout=7))
     wait.observe("a", task, START + after)
     assert wait.outcome is not Outcome.COMPLETED
 
 
 def test_what_is_not_finished_inside_times_out_at_the_deadline() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=10))
+    wait = waiting_for(terms=wait_terms(timeout=10))
     seen(wait, StreamTask("a", "completed", {"status": "started"}), 10)
     assert wait.outcome is Outcome.TIMED_OUT
 
@@ -448,7 +449,7 @@ def test_errors_that_another_process_has_seen_count() -> None:
 
 @pytest.mark.parametrize("error", [api_error(401), api_error(404), StreamConfigurationError("no secret")])
 def test_with_keep_on_errors_no_error_ends_the_wait(error: StreamException) -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=3600, keep_on_errors=True))
+    wait = waiting_for(terms=wait_terms(timeout=3600, keep_on_errors=True))
     for after in (0, 60, 600, 3599):
         seen(wait, error, after)
         assert wait.outcome is None
@@ -475,7 +476,7 @@ def test_an_answer_on_a_stream_task_of_others_is_ignored() -> None:
 
 @pytest.mark.parametrize("answer", ["running", "defrosting", api_error(503), rate_limit(1), api_error(404)])
 def test_the_deadline_ends_the_wait_whatever_came_last(answer: str | StreamException) -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=10))
+    wait = waiting_for(terms=wait_terms(timeout=10))
     seen(wait, answer, 9.99)
     assert wait.outcome is None
     seen(wait, answer, 10)
@@ -487,7 +488,7 @@ def test_the_deadline_ends_the_wait_whatever_came_last(answer: str | StreamExcep
 
 
 def test_a_stream_task_that_finished_is_no_timeout_even_past_the_deadline() -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=10))
+    wait = waiting_for(terms=wait_terms(timeout=10))
     seen(wait, "completed", 1000)
     assert wait.outcome is Outcome.COMPLETED
 
@@ -502,14 +503,14 @@ def test_a_stream_task_that_finished_is_no_timeout_even_past_the_deadline() -> N
 )
 @pytest.mark.parametrize("late", [0.0, 500.0])
 def test_a_timeout_of_zero_looks_once(status: str, outcome: Outcome, late: float) -> None:
-    wait = Wait(["a"], WaitTerms(timeout=0), START)
+    wait = Wait(["a"], wait_terms(timeout=0), START)
     assert wait.due(START + late) == ["a"]
     seen(wait, status, late)
     assert wait.outcome is outcome
 
 
 def test_the_deadline_is_absolute() -> None:
-    assert Wait(["a"], WaitTerms(timeout=60), START).deadline == START + 60
+    assert Wait(["a"], wait_terms(timeout=60), START).deadline == START + 60
 
 
 # -- many Stream tasks -------------------------------------------------------------------------------------
@@ -565,7 +566,7 @@ def test_a_failure_does_not_end_the_wait_for_the_others() -> None:
 
 
 def test_a_failure_outweighs_a_timeout_and_names_what_is_open() -> None:
-    wait = waiting_for("a", "b", terms=WaitTerms(timeout=10))
+    wait = waiting_for("a", "b", terms=wait_terms(timeout=10))
     seen(wait, "running", 10, "a")
     wait.observe("b", StreamTask("b", "failed", error=TaskError("storage", "full", "at x", "v1")), START + 10)
     assert wait.outcome is Outcome.FAILED
@@ -604,17 +605,17 @@ def test_an_error_that_does_not_pass_outweighs_a_failure() -> None:
 def test_looks_grow_rarer_with_age_between_the_two_bounds(
     poll_interval: float, max_poll_interval: float, age: float, delay: float
 ) -> None:
-    assert WaitTerms(60, poll_interval, max_poll_interval).delay(age) == delay
+    assert wait_terms(60, poll_interval, max_poll_interval).delay(age) == delay
 
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 2), (2, 4), (4, 16), (5, 30), (10**6, 30)])
 def test_looks_grow_rarer_with_errors(count: int, delay: float) -> None:
-    assert WaitTerms(60, 1, 30).delay_after_errors(count, age=0) == delay
+    assert wait_terms(60, 1, 30).delay_after_errors(count, age=0) == delay
 
 
 def pauses(task_id: str, polls: int = 50, max_poll_interval: float = 200) -> list[float]:
     wait = Wait(
-        [task_id], WaitTerms(timeout=CENTURY, poll_interval=100, max_poll_interval=max_poll_interval), START
+        [task_id], wait_terms(timeout=CENTURY, poll_interval=100, max_poll_interval=max_poll_interval), START
     )
     now, result = START, []
     for _ in range(polls):
@@ -639,7 +640,7 @@ def test_pauses_are_spread_but_never_longer_than_allowed(max_poll_interval: floa
 
 
 def test_those_who_look_about_as_often_look_at_the_same_moments() -> None:
-    terms = WaitTerms(timeout=CENTURY)
+    terms = wait_terms(timeout=CENTURY)
     moments = {terms.moment(8 + 0.02 * number, number / 100, START) for number in range(100)}
     assert len(moments) < 8
     assert max(moments) - min(moments) > 2
@@ -652,7 +653,7 @@ def test_pauses_are_the_same_when_a_test_runs_again_and_differ_between_stream_ta
 
 @pytest.mark.parametrize("answer", ["running", api_error(503), rate_limit(CENTURY)])
 def test_no_pause_goes_past_the_deadline(answer: str | StreamException) -> None:
-    wait = waiting_for(terms=WaitTerms(timeout=10, poll_interval=8))
+    wait = waiting_for(terms=wait_terms(timeout=10, poll_interval=8))
     seen(wait, answer, 6)
     assert wait.pause(START + 6) == 4
     assert wait.due(START + 10) == ["a"]
@@ -696,7 +697,7 @@ def test_what_is_overdue_has_no_pause() -> None:
 
 
 def test_an_import_is_called_an_import() -> None:
-    wait = Wait(("a", "b"), WaitTerms(timeout=200.0), START, Import())
+    wait = Wait(("a", "b"), wait_terms(timeout=200.0), START, Import())
     wait.due(START)
     lines = [
         seen(wait, api_error(500), 0),
@@ -707,7 +708,7 @@ def test_an_import_is_called_an_import() -> None:
     wait.expire(START + 200)
     with pytest.raises(StreamTaskException) as failed:
         wait.result()
-    alone = Wait(("b",), WaitTerms(timeout=0.0), START, Import())
+    alone = Wait(("b",), wait_terms(timeout=0.0), START, Import())
     alone.expire(START)
     with pytest.raises(StreamTaskTimeout) as late:
         alone.result()

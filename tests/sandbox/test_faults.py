@@ -60,7 +60,7 @@ class TestRefusingFaults:
         }
         assert submissions(raw) == 0
 
-    def test_api_error_is_an_internal_one_unless_told_otherwise(self, raw: RawClient) -> None:
+    def test_api_error_is_an_internal_one_unless_a_rule_says_otherwise(self, raw: RawClient) -> None:
         raw.sandbox.control.fault("api_error")
         reply = raw.delete_channels()
         assert (reply.status, reply.json["code"]) == (500, -1)

@@ -249,7 +249,7 @@ def test_after_a_failure_it_names_what_was_stored_before(
     assert [each["name"] for each in event["outputs"]] == [f"{tmp_path}/exports/{first}.jsonl"]
 
 
-def test_nothing_stored_is_nothing_to_tell(run: StoringRun, connection: None, tmp_path: Path) -> None:
+def test_nothing_stored_is_nothing_to_report(run: StoringRun, connection: None, tmp_path: Path) -> None:
     operator = StreamExportToObjectStorageOperator(
         task_id="store", stream_task_id=[], destination=f"file://{tmp_path}/exports/"
     )

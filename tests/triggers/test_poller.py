@@ -20,9 +20,10 @@ from airflow_provider_streamtasks.triggers import metrics, poller, task
 from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger
 from tests.conftest import Logs, SetConnection, StartTask
+from tests.wait_terms import wait_terms
 
 CONN = "stream_default"
-QUICK = WaitTerms(timeout=20, poll_interval=0.2)
+QUICK = wait_terms(timeout=20, poll_interval=0.2)
 IMPORTS = Import(completed_states=(2,), failed_states=(3, 4))  # as the sandbox numbers its states
 
 
@@ -108,7 +109,7 @@ async def test_two_waits_for_one_stream_task_share_its_polls(
 
 async def test_each_wait_keeps_its_own_timeout(start_task: StartTask) -> None:
     task_id = start_task(running=1.5)
-    short, long = wait_of(task_id, terms=WaitTerms(0.5, 0.2)), wait_of(task_id)
+    short, long = wait_of(task_id, terms=wait_terms(0.5, 0.2)), wait_of(task_id)
     await waited(short, long)
     assert (short.outcome, long.outcome) == (Outcome.TIMED_OUT, Outcome.COMPLETED)
 
@@ -229,7 +230,7 @@ async def test_what_deserves_a_line_is_logged_by_those_who_wait_only(
     start_task: StartTask, control: SandboxControl
 ) -> None:
     strange = start_task(running=0.5, end="defrosting")
-    lines = await waited(wait_of(strange, terms=WaitTerms(1, 0.2)))
+    lines = await waited(wait_of(strange, terms=wait_terms(1, 0.2)))
     assert [level for level, _ in lines] == [logging.WARNING]
     assert "defrosting" in lines[0][1]
 
@@ -239,7 +240,7 @@ async def test_the_budget_is_kept_from_the_first_answer_on(
 ) -> None:
     control.budget("DeleteChannels", limit=None)
     control.budget("GetTask", limit=60, window=3)
-    waits = [wait_of(start_task(running=0.2), terms=WaitTerms(120, 0.2)) for _ in range(80)]
+    waits = [wait_of(start_task(running=0.2), terms=wait_terms(120, 0.2)) for _ in range(80)]
     await waited(*waits)
     assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
     assert [entry for entry in control.journal("GetTask") if entry["status"] == 429] == []
@@ -333,7 +334,7 @@ async def test_the_budget_of_imports_is_kept_from_the_first_answer_on(
     control.budget("CreateImportV2Task", limit=None)
     control.budget("GetImportV2Task", limit=60, window=3)
     ids = [start_import(running=0.2) for _ in range(50)]
-    waits = [wait_of(import_id, terms=WaitTerms(120, 0.2), pollable=IMPORTS) for import_id in ids]
+    waits = [wait_of(import_id, terms=wait_terms(120, 0.2), pollable=IMPORTS) for import_id in ids]
     await waited(*waits)
     assert {wait.outcome for wait in waits} == {Outcome.COMPLETED}
     assert [entry for entry in control.journal("GetImportV2Task") if entry["status"] == 429] == []
@@ -342,7 +343,7 @@ async def test_the_budget_of_imports_is_kept_from_the_first_answer_on(
 async def test_states_mean_to_each_wait_what_its_user_says(start_import: StartTask) -> None:
     import_id = start_import()
     waits = [
-        wait_of(import_id, pollable=Import(completed, failed), terms=WaitTerms(1, 0.2))
+        wait_of(import_id, pollable=Import(completed, failed), terms=wait_terms(1, 0.2))
         for completed, failed in (((2,), (3,)), ((3,), (2,)), ((3,), ()))
     ]
     await waited(*waits)

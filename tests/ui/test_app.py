@@ -127,7 +127,7 @@ SAID = {
 
 
 class TestWhatIsTold:
-    def test_what_stream_said_last_is_told_of_each(self, ask: Ask, waits: Waits) -> None:
+    def test_what_stream_said_last_is_reported_of_each(self, ask: Ask, waits: Waits) -> None:
         waits.add(map_index=0, progress=SAID)
         waits.add(map_index=1, progress={**SAID, "finished": 2})
         waits.add(map_index=2)
@@ -140,7 +140,7 @@ class TestWhatIsTold:
             ("other", -1): {**SAID, "finished": 3},
         }
 
-    def test_what_somebody_else_wrote_under_that_key_is_not_told(self, ask: Ask, waits: Waits) -> None:
+    def test_what_somebody_else_wrote_under_that_key_is_not_shown(self, ask: Ask, waits: Waits) -> None:
         waits.add(progress={"password": "a-secret-of-somebody"})
         waits.add(map_index=1, progress={**SAID, "password": "a-secret-of-somebody"})
         answer = ask()

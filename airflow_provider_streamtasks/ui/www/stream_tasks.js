@@ -475,7 +475,7 @@ const STATES = [
     "uncertain",
     "uncertain",
     "fg.warning",
-    "Stream may have accepted them, and they are not sent again: look at Stream whether the work was done. " +
+    "Stream may have accepted them, and they are not sent again: check at Stream whether the work was done. " +
       'on_ambiguous="resubmit" sends them again.',
   ],
   ["sending", "under way", undefined, "Or the worker died while it sent them: then a retry calls them uncertain."],
