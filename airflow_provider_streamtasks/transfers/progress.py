@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 class Progress:
     """
-    Tells the log of a transfer, every ten seconds.
+    Logs how far a transfer has come, every ten seconds.
 
     :param name: of the file, for the log
     :param clock: seconds that never go back
@@ -23,7 +23,7 @@ class Progress:
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._clock = clock
-        self._started = self._told = clock()
+        self._started = self._logged_at = clock()
         self._moved = 0
 
     @property
@@ -45,9 +45,9 @@ class Progress:
         :param size: how many there will be; ``None`` where nobody knows
         """
         self._moved += count
-        if self._clock() - self._told < INTERVAL:
+        if self._clock() - self._logged_at < INTERVAL:
             return
-        self._told = self._clock()
+        self._logged_at = self._clock()
         if size:
             left = (size - done) / max(self.rate, 1.0)
             log.info(

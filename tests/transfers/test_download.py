@@ -349,7 +349,7 @@ def test_nothing_of_the_url_is_left_anywhere(
     assert written
     assert task_id in repr(events[0])
     assert task_id in repr(events[1])
-    assert "Going on at byte" in logs.text
+    assert "Resuming at byte" in logs.text
     for text in everything:
         assert "Signature" not in text
         assert str(host.port) not in text
