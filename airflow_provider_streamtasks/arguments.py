@@ -57,6 +57,15 @@ def given(name: str, value: Any, field: Field[T], default: D) -> T | D:
     return default if value is None else field.parse(name, value)
 
 
+def known(name: str, value: Any, field: Field[T]) -> T:
+    """
+    Return a templated argument, checked if it has its value already.
+
+    :raises ValueError: naming the argument, what was given and what is allowed
+    """
+    return field.parse(name, value) if is_rendered(value) else value
+
+
 def parse_states(name: str, value: Any) -> tuple[int, ...]:
     """Return states of imports, which are numbers."""
     if isinstance(value, list | tuple | set | frozenset) and all(type(state) is int for state in value):

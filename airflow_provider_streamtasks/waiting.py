@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk import BaseOperator
 
 from airflow_provider_streamtasks import _compat, configuration
-from airflow_provider_streamtasks.arguments import given
+from airflow_provider_streamtasks.arguments import given, known
 from airflow_provider_streamtasks.ending import needs_worker_to_end
 from airflow_provider_streamtasks.exceptions import StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.stream import StreamHook
@@ -84,7 +84,7 @@ class StreamTaskWaiter(BaseOperator):
         # `end_from_trigger` which is true.
         self._may_end_in_triggerer = given("end_from_trigger", end_from_trigger, Flag(), None)
         super().__init__(**kwargs)
-        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
+        self.stream_conn_id = known("stream_conn_id", stream_conn_id, Text())
         self.fail_on_partial = Flag().parse("fail_on_partial", fail_on_partial)
         self.push_result = given("push_result", push_result, Flag(), None)
         self.max_result_size = given(

@@ -1,4 +1,4 @@
-"""What names Stream tasks, in every shape in which it comes."""
+"""What DAG authors give, in every shape in which it comes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_streamtasks.arguments import NoStreamTaskError, parse_stream_task_ids
+from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
+from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
+from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
+from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
+from tests import every_operator
 
 
 class Mapped(Sequence[Any]):
@@ -55,3 +62,36 @@ def test_where_no_airflow_task_has_pushed_anything_no_retry_helps(value: Any) ->
     with pytest.raises(NoStreamTaskError, match="no retry changes that") as raised:
         parse_stream_task_ids(value)
     assert isinstance(raised.value, AirflowFailException)
+
+
+OTHERS: list[tuple[type[BaseOperator], dict[str, Any]]] = [
+    (StreamOperationOperator, {"path": "/api/v2/users/delete", "items": ["joe"], "items_field": "user_ids"}),
+    (StreamImportOperator, {"file": "file:///data/import.json", "mode": "insert"}),
+    (StreamImportV2Operator, {"product": "chat", "settings": {"mode": "insert"}}),
+    (StreamTaskSensor, {"stream_task_id": "0000"}),
+    (StreamImportSensor, {"import_id": "0000"}),
+    (StreamExportToObjectStorageOperator, {"stream_task_id": "0000", "destination": "file:///data"}),
+]
+NO_LISTS = {
+    *(each for each in every_operator.OPERATORS if not each.stream_operation.items),
+    StreamImportOperator,
+    StreamImportV2Operator,
+}
+TEMPLATED = [
+    (operator, arguments, {"is_dry_run": "dry_run"}.get(name, name))
+    for operator, arguments in [*every_operator.ARGUMENTS.items(), *OTHERS]
+    for name in operator.template_fields
+    if not (name == "max_items" and operator in NO_LISTS)
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "name"), TEMPLATED, ids=[f"{each[0].__name__}-{each[2]}" for each in TEMPLATED]
+)
+def test_the_output_of_another_airflow_task_can_be_given_anywhere(
+    operator: type[BaseOperator], arguments: dict[str, Any], name: str
+) -> None:
+    with DAG("dag", schedule=None):
+        output = BaseOperator(task_id="other").output
+        made = operator(task_id="stream", **{**arguments, name: output})
+    assert made.upstream_task_ids == {"other"}

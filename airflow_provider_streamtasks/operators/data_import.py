@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.arguments import parse_states
+from airflow_provider_streamtasks.arguments import known, parse_states
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
@@ -55,7 +55,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.file = file if isinstance(file, PathLike | ObjectStoragePath) else Text().parse("file", file)
+        self.file = file if isinstance(file, PathLike | ObjectStoragePath) else known("file", file, Text())
         self.mode = mode
         self.merge_custom = merge_custom
         # Where Stream keeps the file: known once it is uploaded.

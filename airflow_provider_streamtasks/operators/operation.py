@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_streamtasks.arguments import given, is_rendered
+from airflow_provider_streamtasks.arguments import given, is_rendered, known
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.fields import Anything, Choice, Items, Text, Whole
@@ -62,7 +62,7 @@ class StreamOperationOperator(StreamBaseOperator):
         super().__init__(**kwargs)
         if (items is None) != (items_field is None):
             raise ValueError(f"items_field is {items_field!r}: it goes together with items")
-        self.path = Text().parse("path", path)
+        self.path = known("path", path, Text())
         self.method = Choice(METHODS).parse("method", method)
         self.body = body
         self.query = query
@@ -78,10 +78,11 @@ class StreamOperationOperator(StreamBaseOperator):
 
     def check_known(self) -> None:
         """Check at parse time what no template will give: of a body that is one as a whole, nothing."""
-        body, query = self.body, self.query
+        path, body, query = self.path, self.body, self.query
+        self.path = path if is_rendered(path) else ""
         self.body, self.query = (None if _is_template(each) else each for each in (body, query))
         super().check_known()
-        self.body, self.query = body, query
+        self.path, self.body, self.query = path, body, query
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""

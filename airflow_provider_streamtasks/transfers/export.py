@@ -18,6 +18,7 @@ from airflow.sdk.definitions.asset import Asset, AssetRef
 from airflow_provider_streamtasks.arguments import (
     in_fixed_order,
     is_rendered,
+    known,
     parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
@@ -122,7 +123,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         self.file_name = file_name
         self.gzip = Flag().parse("gzip", gzip)
         self.overwrite = Choice(_POLICIES).parse("overwrite", overwrite)
-        self.stream_conn_id = Text().parse("stream_conn_id", stream_conn_id)
+        self.stream_conn_id = known("stream_conn_id", stream_conn_id, Text())
         self.storage_conn_id = storage_conn_id
 
     @cached_property
