@@ -53,7 +53,8 @@ def storage_path(
     """
     check_notation(name, given)
     _check_connection("storage_conn_id", conn_id)
-    text = Text().parse(name, str(given))
+    is_path = isinstance(given, PathLike | ObjectStoragePath)  # an ObjectStoragePath is no PathLike
+    text = Text().parse(name, str(given) if is_path else given)
     path: Any = given
     try:
         if not isinstance(given, ObjectStoragePath) or conn_id:

@@ -161,6 +161,20 @@ class TestFirstGeneration:
         with pytest.raises(ValueError, match=words):
             first(**{"file": "/data/import.json", **arguments})
 
+    @pytest.mark.parametrize(
+        ("name", "wrong"),
+        [("mode", "replace"), ("mode", None), ("merge_custom", "False"), ("file", None), ("file", 5)],
+    )
+    def test_what_a_template_gives_is_checked_before_the_first_request(
+        self, name: str, wrong: Any, connection: None, control: SandboxControl, file: Path
+    ) -> None:
+        operator = first(file, **{"mode": "{{ params.mode }}", "merge_custom": "{{ params.merge }}"})
+        operator.mode, operator.merge_custom = "upsert", True
+        setattr(operator, name, wrong)
+        with pytest.raises(ValueError, match=rf"^{name} is "):
+            Run().execute(lambda: operator)
+        assert control.journal() == []
+
     def test_an_empty_file_is_refused_before_the_first_request(
         self, tmp_path: Path, connection: None, control: SandboxControl
     ) -> None:
