@@ -6,7 +6,7 @@ import asyncio
 import json
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -173,6 +173,14 @@ def test_no_template_and_no_extra_link_of_an_operator_gives_a_secret(
     assert list(made.operator_extra_links) == []
 
 
+@pytest.fixture
+def masks_forgotten() -> Iterator[None]:
+    """Let Airflow forget what a test has it mask: plain words, which the logs of other tests hold, too."""
+    yield
+    reset_secrets_masker()
+
+
+@pytest.mark.usefixtures("masks_forgotten")
 @fuzz(
     json_values.rolled(
         lambda dice: {
