@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import jwt
 import pytest
 import requests
 
+from airflow_provider_streamtasks._compat import RUNS_WITHOUT_WORKERS
 from tests.system.real_stream import PATIENCE, RealStream
 
 pytestmark = pytest.mark.system
@@ -106,9 +108,26 @@ def test_after_a_minute_it_says_what_stream_said_last(real: RealStream, waiting:
     assert ask(real, token, path, deserialize=False).json()["value"]["status"] == "running"
 
 
-def test_the_command_line_lists_the_waits(real: RealStream, waiting: dict[str, str]) -> None:
-    import json
+if RUNS_WITHOUT_WORKERS:  # the task state store came with the same release, 3.3
 
+    def test_so_does_the_task_state_store_of_a_wait_on_a_worker(
+        real: RealStream, waiting: dict[str, str]
+    ) -> None:
+        run_id, deadline = waiting["ui_waits"], time.monotonic() + 90 + PATIENCE
+        path = f"/dags/ui_waits/dagRuns/{run_id}/taskInstances/on_a_worker/state-store"
+        found: dict[str, Any] = {}
+        while "stream_progress_on_a_worker" not in found:
+            assert time.monotonic() < deadline, found
+            time.sleep(1)
+            entries = real.airflow.call("GET", path)["task_state_store"]
+            found = {each["key"]: each["value"] for each in entries}
+        real.airflow.set_state("ui_waits", run_id, "on_a_worker", "success")  # it holds a worker
+        told = found["stream_progress_on_a_worker"]
+        told = json.loads(told) if isinstance(told, str) else told
+        assert (told["status"], told["stream_tasks"], told["finished"]) == ("running", 1, 0)
+
+
+def test_the_command_line_lists_the_waits(real: RealStream, waiting: dict[str, str]) -> None:
     done = real.airflow.cli("stream", "waits", "--dag-id", "ui_waits", "-o", "json", timeout=120)
     assert done.returncode == 0, done.stderr
     assert {each["task_id"] for each in json.loads(done.stdout)} == {"wait", "delete_many", "wait_mapped"}

@@ -21,4 +21,8 @@ for dag_id in ("ui_waits", "secret_ui_waits"):
             deferrable=True,
             wait_timeout=1200,
         )
+        if dag_id == "ui_waits":
+            StreamTaskSensor(
+                task_id="on_a_worker", stream_task_id=submit.output, deferrable=False, timeout=1200
+            )
         StreamTaskSensor.partial(task_id="wait_mapped", timeout=1200).expand(stream_task_id=[submit.output])
