@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_CLOCK_SKEW = 60.0
 """Seconds between our clock and Stream's from which ``test_connection`` mentions them."""
+
+_ID = Text(max_length=sys.maxsize)  # how long one may be, only Stream knows
 
 
 class StreamHook(StreamClient):
@@ -281,7 +284,7 @@ class StreamHook(StreamClient):
         :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
         :raises StreamException: after five minutes of nothing but errors
         """
-        return self.wait_for_tasks([Text().parse("task_id", task_id)], poll_interval, timeout)[0]
+        return self.wait_for_tasks([_ID.parse("task_id", task_id)], poll_interval, timeout)[0]
 
     def wait_for_tasks(
         self,
@@ -301,7 +304,7 @@ class StreamHook(StreamClient):
         timeout = given("timeout", timeout, Seconds(), configuration.timeout())
         terms = WaitTerms(timeout, poll_interval, configuration.max_poll_interval())
         named = [task_ids] if isinstance(task_ids, str) else task_ids
-        checked = [Text().parse("an item of task_ids", task_id) for task_id in named]
+        checked = [_ID.parse("an item of task_ids", task_id) for task_id in named]
         wait = Wait(checked, terms, time.time(), pollable)
         self.carry_out(wait)
         return wait.result()

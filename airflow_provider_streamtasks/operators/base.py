@@ -113,7 +113,6 @@ class StreamBaseOperator(StreamTaskWaiter):
         self.wait_timeout = given("wait_timeout", wait_timeout, Seconds(), configuration.timeout())
         self.on_ambiguous = Choice(("fail", "resubmit")).parse("on_ambiguous", on_ambiguous)
         self.max_items = max_items
-        self._is_limited = max_items is not None  # also where a template leaves None of it
         self.is_dry_run = dry_run
         self._dry_run_from = {operator.task_id for operator, _ in XComArg.iter_xcom_references(dry_run)}
         self.ids_column = given("ids_column", ids_column, Text(), None)
@@ -121,6 +120,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def check_known(self) -> None:
         """Check at parse time what no template will give; subclasses call it at the end of ``__init__``."""
+        self._given = self._arguments()
         for name in self.template_fields:
             setattr(self, name, in_fixed_order(getattr(self, name)))
         options = self._options()
@@ -304,7 +304,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _check_what_decides(self) -> None:
         """Refuse to go on without the limit, or without the answer to whether it is a dry run."""
-        if self._is_limited:
+        if "max_items" in self._given:
             parse_max_items("max_items", self.max_items)
         # partial() knows arguments by name, and this one's is not that of its template (3.3.2).
         before = self.get_flat_relative_ids(upstream=True) if self._dry_run_from else set()
@@ -316,7 +316,10 @@ class StreamBaseOperator(StreamTaskWaiter):
             )
 
     def _checked_options(self) -> dict[str, Any]:
-        return self.stream_operation.parse(in_fixed_order(self._options()))
+        return self.stream_operation.parse(in_fixed_order(self._options()), given=self._given)
+
+    def _arguments(self) -> list[str]:
+        return [name for name in self.template_fields if getattr(self, name) is not None]
 
     def _read_items(self, context: Context, options: Mapping[str, Any]) -> ItemFile:
         """Return the items, or the options as the one item of an operation that works on no list."""

@@ -63,7 +63,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         self.check_known()
 
     def _submit(self, context: Context, stored: StoredLedger) -> Any:
-        self.stream_operation.parse(self._options())  # before the file leaves, which may be hundreds of MiB
+        self._checked_options()  # before the file leaves, which may be hundreds of MiB
         store = _compat.task_state_store(context)
         key = f"{self.state_key('import_path')}_{_compat.life(context)}"
         path = store.get(key) if store else None

@@ -66,7 +66,6 @@ class StreamOperationOperator(StreamBaseOperator):
         self.method = Choice(METHODS).parse("method", method)
         self.body = body
         self.query = query
-        self._given = [name for name in ("body", "query") if getattr(self, name) is not None]
         self.items = item_source(items)
         self.items_field = given("items_field", items_field, Text(), None)
         self.batch_size = Whole().parse("batch_size", batch_size)
@@ -83,13 +82,14 @@ class StreamOperationOperator(StreamBaseOperator):
         self.body, self.query = (None if _is_template(each) else each for each in (body, query))
         super().check_known()
         self.path, self.body, self.query = path, body, query
+        self._given = self._arguments()
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
         _check_path(self.path)
-        for name in self._given:
+        for name in ("body", "query"):
             # Where a template leaves nothing of what was to narrow the operation, it would be done to all.
-            if getattr(self, name) is None:
+            if name in self._given and getattr(self, name) is None:
                 raise _no_fields(name, None)
         return super().execute(context)
 

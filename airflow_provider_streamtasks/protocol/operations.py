@@ -66,25 +66,28 @@ class Operation:
         """Everything that the operation takes besides its items."""
         return {**self.parameters, **self.body, **self.query}
 
-    def parse(self, options: Mapping[str, Any], *, unknown: Sequence[str] = ()) -> dict[str, Any]:
+    def parse(
+        self, options: Mapping[str, Any], *, unknown: Sequence[str] = (), given: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """
         Return the options that are set, as they go on the wire.
 
         :param unknown: options whose values are not known yet, because a template will give them
+        :param given: options that must not be left out: of those, ``None`` is a bad value
         :raises ValueError: naming the option, what was given and what is allowed
         """
         allowed = self.options
         checked = {}
+        for name in (*self.parameters, *self.required):
+            if name not in unknown and options.get(name) is None:
+                raise ValueError(f"{name} is missing: {self.label} needs it")
         for name, value in options.items():
             if name not in allowed:
                 raise ValueError(
                     f"{self.label} has no option {name!r}: it has {', '.join(allowed) or 'none'}"
                 )
-            if name not in unknown and value is not None:
+            if name not in unknown and (value is not None or name in given):
                 checked[name] = allowed[name].parse(name, value)
-        for name in (*self.parameters, *self.required):
-            if name not in checked and name not in unknown:
-                raise ValueError(f"{name} is missing: {self.label} needs it")
         if not unknown and (problem := self.rule(checked)):
             raise ValueError(problem)
         return checked

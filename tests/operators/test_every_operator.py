@@ -293,6 +293,26 @@ def test_a_bad_argument_from_a_template_is_refused_before_the_first_request(
     assert control.journal() == []
 
 
+@pytest.mark.parametrize(
+    ("operator", "argument"),
+    [
+        pytest.param(operator, argument, id=f"{name_of(operator)}-{argument}")
+        for operator in OPERATORS
+        for argument in operator.stream_operation.options
+    ],
+)
+def test_an_argument_of_which_a_template_leaves_nothing_is_not_left_out(
+    operator: type[StreamBaseOperator], argument: str, run: Run, control: SandboxControl
+) -> None:
+    with DAG("dag", schedule=None, render_template_as_native_obj=True):
+        made = make(operator, **{argument: "{{ params.given }}"})
+    made.render_template_fields(Context(params={"given": None}))
+    assert getattr(made, argument) is None
+    with pytest.raises(ValueError, match=f"^{argument} is "):
+        made.execute(run.context)
+    assert control.journal() == []
+
+
 def test_every_argument_of_every_operator_has_been_given_something_bad() -> None:
     for operator in OPERATORS:
         bad = {argument for each, argument, *_ in BAD if each is operator}
