@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from airflow.triggers.base import TriggerEvent
@@ -18,7 +18,7 @@ from airflow_provider_streamtasks.protocol.delivery import (
     VALIDATION_REPORT,
     Delivery,
 )
-from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger
+from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigger, call_airflow
 
 ON_WORKER = "on_worker"
 """Key of an event that asks a worker to start over: the value says why."""
@@ -76,13 +76,10 @@ class StreamSensorTrigger(StreamTaskTrigger):
                 _compat.delete_xcom(key, **self._place())
 
     async def _pull_task_ids(self, xcom: Mapping[str, str]) -> None:
-        # In a thread, because the call is a synchronous one. Without map_indexes it would hang (3.3.2).
-        value = await asyncio.to_thread(
-            self.task_instance.xcom_pull,  # type: ignore[union-attr]
-            task_ids=xcom["task_id"],
-            key=xcom["key"],
-            map_indexes=-1,
-        )
+        # Without map_indexes it would hang (3.3.2).
+        ti: Any = self.task_instance
+        pull = partial(ti.xcom_pull, task_ids=xcom["task_id"], key=xcom["key"], map_indexes=-1)
+        value = await call_airflow(pull)
         self.stream_task_ids = tuple(parse_stream_task_ids(value))
         self.policy = replace(self.policy, single=isinstance(value, str))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import asdict
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
@@ -25,6 +25,8 @@ from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended,
 from airflow_provider_streamtasks.triggers import warm_up
 from airflow_provider_streamtasks.triggers.progress import recorded
 
+_Result = TypeVar("_Result")
+
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
 
@@ -36,6 +38,9 @@ _shared_policy = lru_cache(maxsize=256)(XComPolicy)
 
 _writer = ThreadPoolExecutor(1, "stream-task-log")
 """The thread that writes lines: one of its own, so that a full pipe blocks no thread that others need."""
+
+_callers = ThreadPoolExecutor(4, "stream-task-xcom")
+"""The threads that read and write XComs (:func:`call_airflow`)."""
 
 
 async def write(level: int, line: str) -> None:
@@ -54,6 +59,17 @@ async def write(level: int, line: str) -> None:
 
 def _write(level: int, line: str) -> None:
     log.log(level, line)  # from here, because Airflow shows which file a line is from
+
+
+async def call_airflow(function: Callable[[], _Result]) -> _Result:
+    """
+    Call a function that calls Airflow, in a thread, and return what it returns.
+
+    The triggerer's supervisor takes such calls one by one. In the threads of the event loop, those of many
+    waits would be in the way of all else: Airflow logs each event there before it takes it in (3.3.2), so
+    hardly a wait would end before the last call of all of them.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_callers, partial(copy_context().run, function))
 
 
 _finishing: set[asyncio.Task[None]] = set()
@@ -201,7 +217,7 @@ class StreamTaskTrigger(BaseTrigger):
             await write(logging.INFO, line)
         for line in delivery.warnings:
             await write(logging.WARNING, line)
-        await asyncio.to_thread(self._push, delivery)
+        await call_airflow(partial(self._push, delivery))
         return None
 
     def _push(self, delivery: Delivery) -> None:

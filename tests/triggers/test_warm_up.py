@@ -20,6 +20,7 @@ from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_streamtasks import _compat
+from airflow_provider_streamtasks.protocol.delivery import Delivery
 from airflow_provider_streamtasks.triggers.sensor import StreamSensorTrigger
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, write
 from airflow_provider_streamtasks.triggers.warm_up import WarmUp
@@ -120,6 +121,32 @@ async def test_a_log_that_nobody_reads_blocks_one_thread_only(full_pipe: FullPip
     await asyncio.gather(*lines)
     assert len(full_pipe.blocked) == 100
     assert len(set(full_pipe.blocked)) == 1
+
+
+# -- XComs -------------------------------------------------------------------------------------------------
+
+
+async def test_waits_whose_xcoms_nobody_takes_hold_no_thread_that_others_need(start_task: StartTask) -> None:
+    """In one of those threads, Airflow logs that a wait has fired, and only then takes it in."""
+    loop, pushing, taken = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    class Pushing(StreamTaskTrigger):
+        def _push(self, delivery: Delivery) -> None:
+            loop.call_soon_threadsafe(pushing.set)
+            taken.wait(10)
+
+    async def end(stream_task_id: str) -> Any:
+        trigger: Any = Pushing("stream_default", [stream_task_id], time.time(), **TERMS, end=True)
+        trigger.trigger_id, trigger.task_instance = 1, TaskInstance()
+        return await anext(aiter(trigger.run()))
+
+    stream_task_id = start_task()
+    ends = [asyncio.ensure_future(end(stream_task_id)) for _ in range(50)]
+    await pushing.wait()
+    await asyncio.sleep(0.2)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+    taken.set()
+    assert all(isinstance(event, TaskSuccessEvent) for event in await asyncio.gather(*ends))
 
 
 # -- Airflow's in-process API ------------------------------------------------------------------------------
