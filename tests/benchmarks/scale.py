@@ -268,6 +268,7 @@ def die(rig: Rig, count: int) -> _Result:
         "seconds_to_wait_again": time.time() - began,
         "again_curve": curve,
         "waits_again": rig.waits(),
+        "memory_again": rig.memory(),
     }
 
 
