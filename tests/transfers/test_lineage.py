@@ -160,7 +160,7 @@ class TestHookLineage:
 
     def test_names_what_a_bucket_holds_as_assets_do(self, collector: Any, sandbox: Sandbox) -> None:
         stored: Any = SimpleNamespace(stream_task_id="x")
-        path = ObjectStoragePath("s3://bucket/exports/x.jsonl", conn_id="aws_default")
+        path = ObjectStoragePath("s3://bucket/exports/x.jsonl", conn_id="aws_lineage")
         ExportLineage(Credentials(sandbox.api_key, sandbox.api_secret, sandbox.url), []).add(path, stored)
         (file,) = collector.collected_assets.outputs
         assert file.asset.uri == "s3://bucket/exports/x.jsonl"

@@ -60,8 +60,11 @@ class Bucket:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
+    from airflow.sdk.io.store import _STORE_CACHE
     from moto.server import ThreadedMotoServer
 
+    # Airflow would go on with what another test meant by this connection.
+    _STORE_CACHE.clear()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
