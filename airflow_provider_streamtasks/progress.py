@@ -46,7 +46,8 @@ class WorkerRecord:
         # What another process recorded can be read in the store alone.
         self._wanted = wanted and configuration.record_progress() and not (resumed and self._store is None)
         self._last: Any = None
-        self._is_known = not resumed
+        # A try that was killed has left what it recorded.
+        self._is_known = not resumed and self._ti.try_number == 1
 
     def update(self, wait: Wait) -> None:
         """Record how far the wait has come, if that is worth it; forget the record when the wait is over."""

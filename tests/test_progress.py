@@ -150,6 +150,16 @@ class TestRescheduling:
         assert wait_for(run, start_task(running=0.5), mode="reschedule", timeout=3600) is not None
 
 
+def test_a_record_that_a_killed_try_left_goes_with_the_next_one(
+    start_task: StartTask, run: Run, store: Store
+) -> None:
+    left = {"status": "running", "said_at": "2026-01-01T00:00:00+00:00", "errors_since": None}
+    store.values[KEY] = left | {"stream_tasks": 1, "finished": 0, "failed": 0}
+    run.ti.try_number = 2
+    wait_for(run, start_task())
+    assert store.values == {}
+
+
 def test_a_wait_of_less_than_a_minute_leaves_no_trace(
     start_task: StartTask, control: SandboxControl, run: Run, store: Store
 ) -> None:
