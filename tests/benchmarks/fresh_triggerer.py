@@ -21,7 +21,6 @@ import json
 import os
 import re
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -29,8 +28,7 @@ import psutil
 
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from local_stack.airflow import LocalAirflow
-from local_stack.sandbox import local_sandbox
-from tests.benchmarks.real_airflow import DOCS, OF_A_DAG, cpu_seconds, ends, in_dags, started
+from tests.benchmarks.real_airflow import DOCS, OF_A_DAG, cpu_seconds, endless_tasks, ends, in_dags, started
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -135,40 +133,34 @@ def one_way(
 
 def one_round(ways: list[str], sensors: int, build: Path | None, rest: float) -> dict[str, _Measured]:
     """Measure the ways, one after the other, on an Airflow and a sandbox of their own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        fates, file = folder / "fates.json", folder / "end"
-        fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
-        with local_sandbox(folder / "sandbox.log", fates) as sandbox:
-            sandbox.control.budget(limit=None)
-            plans: dict[str, dict[str, list[str]]] = {}
+    with endless_tasks() as (folder, sandbox):
+        file = folder / "end"
+        plans: dict[str, dict[str, list[str]]] = {}
+        for way in ways:
+            ids = [""] * sensors if way in NO_OPS else started(sandbox.connection, sensors)
+            size = sensors if way == "one_dag" else OF_A_DAG
+            plans[way] = in_dags(way, ids, size)
+        no_op = {dag: len(ids) for way in NO_OPS for dag, ids in plans.get(way, {}).items()}
+        with_sensors = {
+            dag_id: ids for way in ways if way not in NO_OPS for dag_id, ids in plans[way].items()
+        }
+        plan = {"file": str(file), "no_op": no_op, "sensors": with_sensors}
+        (folder / "many_waits.json").write_text(json.dumps(plan))
+        env = {
+            "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+            "BENCHMARK_PLANS": str(folder),
+            "PYTHONPATH": os.pathsep.join(map(str, filter(None, [build, HERE / "fresh", ROOT]))),
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
+        }
+        with LocalAirflow(HERE / "fresh", env=env, home=folder / "airflow") as airflow:
+            results = {}
             for way in ways:
-                ids = [""] * sensors if way in NO_OPS else started(sandbox.connection, sensors)
-                size = sensors if way == "one_dag" else OF_A_DAG
-                plans[way] = in_dags(way, ids, size)
-            no_op = {dag: len(ids) for way in NO_OPS for dag, ids in plans.get(way, {}).items()}
-            with_sensors = {
-                dag_id: ids for way in ways if way not in NO_OPS for dag_id, ids in plans[way].items()
-            }
-            plan = {"file": str(file), "no_op": no_op, "sensors": with_sensors}
-            (folder / "many_waits.json").write_text(json.dumps(plan))
-            env = {
-                "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
-                "BENCHMARK_PLANS": str(folder),
-                "PYTHONPATH": os.pathsep.join(map(str, filter(None, [build, HERE / "fresh", ROOT]))),
-                "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
-            }
-            with LocalAirflow(HERE / "fresh", env=env, home=folder / "airflow") as airflow:
-                results = {}
-                for way in ways:
-                    for dag_id in plans[way]:
-                        airflow.wait_for_dag(dag_id)
-                for way in ways:
-                    results[way] = one_way(airflow, sandbox.control, plans[way], file, rest)
-                    print(
-                        f"  {way}: " + ", ".join(f"{n} {v:.2f}" for n, v in results[way].items()), flush=True
-                    )
-                return results
+                for dag_id in plans[way]:
+                    airflow.wait_for_dag(dag_id)
+            for way in ways:
+                results[way] = one_way(airflow, sandbox.control, plans[way], file, rest)
+                print(f"  {way}: " + ", ".join(f"{n} {v:.2f}" for n, v in results[way].items()), flush=True)
+            return results
 
 
 def table(sensors: int, rounds: list[dict[str, _Measured]]) -> list[str]:

@@ -22,7 +22,8 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -181,38 +182,45 @@ def measure(
     }
 
 
-def one_round(ways: list[str], sensors: int) -> dict[str, _Measured]:
-    """Measure the ways, one after the other, on an Airflow and a sandbox of their own."""
+@contextmanager
+def endless_tasks() -> Iterator[tuple[Path, LocalSandbox]]:
+    """Give a folder, and a sandbox without limits in which Stream tasks end only when they are told to."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fates = folder / "fates.json"
         fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
         with local_sandbox(folder / "sandbox.log", fates) as sandbox:
             sandbox.control.budget(limit=None)
-            plans = {way: in_dags(way, started(sandbox.connection, sensors)) for way in ways}
-            (warm_up,) = started(sandbox.connection, 1)
-            sandbox.control.fate(stream_task_id=warm_up)
-            (folder / "ids.json").write_text(json.dumps({**plans, "warm_up": warm_up}))
-            env = {
-                "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
-                "AIRFLOW_CONN_STREAM_OVER_HTTP": http_connection(sandbox),
-                "BENCHMARK_IDS": str(folder / "ids.json"),
-                "BENCHMARK_API_KEY": sandbox.api_key,
-                "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
-            }
-            with LocalAirflow(HERE / "dags", env=env, home=folder / "airflow") as airflow:
-                for dag_id in (each for plan in plans.values() for each in plan):
-                    airflow.wait_for_dag(dag_id)
-                airflow.wait_for_run("warm_up", airflow.trigger("warm_up"))
-                cpu_per_second = idle(airflow)
-                results = {}
-                for way in ways:
-                    result = measure(airflow, sandbox.control, way, plans[way])
-                    lasted = result["seconds_to_wait"] + result.pop("seconds_to_end")
-                    result["cpu_seconds_above_idle"] = result["cpu_seconds"] - lasted * cpu_per_second
-                    results[way] = result
-                    print(f"  {way}: {_rounded(result)}", flush=True)
-                return results
+            yield folder, sandbox
+
+
+def one_round(ways: list[str], sensors: int) -> dict[str, _Measured]:
+    """Measure the ways, one after the other, on an Airflow and a sandbox of their own."""
+    with endless_tasks() as (folder, sandbox):
+        plans = {way: in_dags(way, started(sandbox.connection, sensors)) for way in ways}
+        (warm_up,) = started(sandbox.connection, 1)
+        sandbox.control.fate(stream_task_id=warm_up)
+        (folder / "ids.json").write_text(json.dumps({**plans, "warm_up": warm_up}))
+        env = {
+            "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+            "AIRFLOW_CONN_STREAM_OVER_HTTP": http_connection(sandbox),
+            "BENCHMARK_IDS": str(folder / "ids.json"),
+            "BENCHMARK_API_KEY": sandbox.api_key,
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
+        }
+        with LocalAirflow(HERE / "dags", env=env, home=folder / "airflow") as airflow:
+            for dag_id in (each for plan in plans.values() for each in plan):
+                airflow.wait_for_dag(dag_id)
+            airflow.wait_for_run("warm_up", airflow.trigger("warm_up"))
+            cpu_per_second = idle(airflow)
+            results = {}
+            for way in ways:
+                result = measure(airflow, sandbox.control, way, plans[way])
+                lasted = result["seconds_to_wait"] + result.pop("seconds_to_end")
+                result["cpu_seconds_above_idle"] = result["cpu_seconds"] - lasted * cpu_per_second
+                results[way] = result
+                print(f"  {way}: {_rounded(result)}", flush=True)
+            return results
 
 
 def started(connection: str, count: int) -> list[str]:

@@ -29,7 +29,6 @@ import resource
 import shutil
 import signal
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,9 +43,8 @@ import psutil
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from local_stack.airflow import LocalAirflow
 from local_stack.processes import stop_all
-from local_stack.sandbox import local_sandbox
 from tests.benchmarks import scale_tables
-from tests.benchmarks.real_airflow import OF_A_DAG, in_dags, parses, started
+from tests.benchmarks.real_airflow import OF_A_DAG, endless_tasks, in_dags, parses, started
 from tests.chaos.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -361,28 +359,23 @@ def one_round(
 
     :param save: is called with what was measured, after each step
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        fates = folder / "fates.json"
-        fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
-        with local_sandbox(folder / "sandbox.log", fates) as sandbox:
-            sandbox.control.budget(limit=None)
-            sandbox.control.budget("GetTask", limit=BUDGET, window=60)
-            ids = {way: [""] * count for way in ways}
-            if "sensors" in ids:
-                ids["sensors"] = started(sandbox.connection, count)
-            plans = {way: _named(in_dags(way, ids[way])) for way in ways}
-            with rig_of(folder, plans, sandbox.control, sandbox.connection, triggerers) as rig:
-                for way in ways:
-                    # What the way before has left to do for the DAG processor is not this way's.
-                    rig.rows("DELETE FROM callback WHERE type = 'dag_processor'")
-                    (folder / "end").unlink(missing_ok=True)
-                    result = begin(rig, way, count, rest)
-                    save(way, result)
-                    result |= die(rig, count)
-                    save(way, result)
-                    result |= end(rig, way, ids[way], folder / "end")
-                    save(way, result)
+    with endless_tasks() as (folder, sandbox):
+        sandbox.control.budget("GetTask", limit=BUDGET, window=60)
+        ids = {way: [""] * count for way in ways}
+        if "sensors" in ids:
+            ids["sensors"] = started(sandbox.connection, count)
+        plans = {way: _named(in_dags(way, ids[way])) for way in ways}
+        with rig_of(folder, plans, sandbox.control, sandbox.connection, triggerers) as rig:
+            for way in ways:
+                # What the way before has left to do for the DAG processor is not this way's.
+                rig.rows("DELETE FROM callback WHERE type = 'dag_processor'")
+                (folder / "end").unlink(missing_ok=True)
+                result = begin(rig, way, count, rest)
+                save(way, result)
+                result |= die(rig, count)
+                save(way, result)
+                result |= end(rig, way, ids[way], folder / "end")
+                save(way, result)
 
 
 def _named(plan: dict[str, list[str]]) -> dict[str, list[str]]:

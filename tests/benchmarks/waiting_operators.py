@@ -10,18 +10,14 @@ once; the order alternates. Writes ``docs/generated/waiting_operators.inc``.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from airflow_provider_streamtasks import configuration
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from local_stack.airflow import LocalAirflow
-from local_stack.sandbox import local_sandbox
-from tests.benchmarks.real_airflow import DOCS, HERE, cpu_seconds, ends, idle
+from tests.benchmarks.real_airflow import DOCS, HERE, cpu_seconds, endless_tasks, ends, idle
 
 WAYS = {"on_worker": "ends on a worker", "in_triggerer": "ends in the triggerer"}
 ROWS = {
@@ -67,28 +63,23 @@ def measure(
 
 def one_round(ways: list[str], count: int) -> dict[str, _Measured]:
     """Measure the ways, one after the other, on an Airflow and a sandbox of their own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        fates = folder / "fates.json"
-        fates.write_text(json.dumps([{"operation": "*", "end": "never"}]))
-        with local_sandbox(folder / "sandbox.log", fates) as sandbox:
-            sandbox.control.budget(limit=None)
-            env = {
-                "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
-                "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
-                "BENCHMARK_OPERATORS": str(count),
-                "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
-            }
-            with LocalAirflow(HERE / "waiting", env=env, home=folder / "airflow") as airflow:
-                results = {}
-                for way in ways:
-                    airflow.wait_for_dag(way)
-                    measure(airflow, sandbox.control, f"warm_up_{way}", 1)
-                idle_cpu = idle(airflow)
-                for way in ways:
-                    results[way] = measure(airflow, sandbox.control, way, count, idle_cpu)
-                    print(f"  {way}: {results[way]}", flush=True)
-                return results
+    with endless_tasks() as (folder, sandbox):
+        env = {
+            "AIRFLOW_CONN_STREAM_DEFAULT": sandbox.connection,
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "1000",
+            "BENCHMARK_OPERATORS": str(count),
+            "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+        }
+        with LocalAirflow(HERE / "waiting", env=env, home=folder / "airflow") as airflow:
+            results = {}
+            for way in ways:
+                airflow.wait_for_dag(way)
+                measure(airflow, sandbox.control, f"warm_up_{way}", 1)
+            idle_cpu = idle(airflow)
+            for way in ways:
+                results[way] = measure(airflow, sandbox.control, way, count, idle_cpu)
+                print(f"  {way}: {results[way]}", flush=True)
+            return results
 
 
 def table(count: int, rounds: list[dict[str, _Measured]]) -> list[str]:
