@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from reprlib import repr as shortened
 from typing import Any
@@ -16,8 +16,6 @@ UNLIMITED = "unlimited"
 
 SAMPLE = 5
 """Items that a dry run names."""
-
-_FLAGS = {"true": True, "false": False}
 
 
 def parse_max_items(name: str, value: Any) -> float:
@@ -46,7 +44,7 @@ def parse_dry_run(value: Any) -> bool:
     :raises ValueError: for anything else: a guess could delete something
     """
     if isinstance(value, str):
-        value = _FLAGS.get(value.strip().lower(), value)
+        value = {"true": True, "false": False}.get(value.strip().lower(), value)
     return Flag().parse("dry_run", value)
 
 
@@ -94,19 +92,10 @@ def minimum_seconds(budget: RateLimit, share: float, requests: int) -> float:
 
 def sample(spec: Items, items: Iterable[Item], count: int) -> list[str]:
     """Return the ids of a few items. The first ones of a sorted list may be right where the last are not."""
-    return [] if spec.free_text else list(_named(items, _places(count)))
-
-
-def _places(count: int) -> set[int]:
-    if count <= SAMPLE:
-        return set(range(count))
-    return {step * (count - 1) // (SAMPLE - 1) for step in range(SAMPLE)}
-
-
-def _named(items: Iterable[Item], places: set[int]) -> Iterator[str]:
-    for place, item in enumerate(items):
-        if place in places:
-            yield _id_of(item)
+    if spec.free_text:
+        return []
+    places = {step * (count - 1) // (SAMPLE - 1) for step in range(SAMPLE)}
+    return [_id_of(item) for place, item in enumerate(items) if place in places]
 
 
 def _id_of(item: Item) -> str:
