@@ -46,10 +46,16 @@ class PollBudget:
             return inf
         if self._paused_until > now or self._limit is None:
             return self._paused_until
-        self._turn(now)
+        ahead = max(0.0, self._limit * self.share * BURST - 1.0)  # polls that may go before their turn
+        if now >= self._ends:
+            # A new window begins. Its first answer will say how it stands.
+            self._left = max(1.0, self.share * self._limit)
+            self._ends = now + WINDOW
+            # No burst: others may come back in the same moment.
+            self._even = now + self._gap(now) * ahead
         if self._left < 1.0:
             return self._ends
-        return self._even - self._gap(now) * max(0.0, self._limit * self.share * BURST - 1.0)
+        return self._even - self._gap(now) * ahead
 
     def sent(self, now: float) -> None:
         """Record a poll that goes out."""
@@ -66,13 +72,12 @@ class PollBudget:
         :param now: Unix time of the answer
         """
         self.under_way -= 1
+        self._answered = True
         if limit is None:
-            self._answered = True
             return
         if self._limit is None:
             self._even = now
         self._limit = limit.limit
-        self._answered = True
         # Windows are a minute: a reset farther away is a clock that cannot be trusted.
         reset = min(limit.reset, WINDOW)
         left = limit.remaining - (1.0 - self.share) * limit.limit - self.under_way
@@ -94,14 +99,6 @@ class PollBudget:
         self._ends = max(self._ends, self._paused_until)
         if self._limit is None:
             self._answered = False
-
-    def _turn(self, now: float) -> None:
-        """Begin a new window where the last one has ended. The first answer in it will say how it stands."""
-        if now >= self._ends and self._limit is not None:
-            self._left = max(1.0, self.share * self._limit)
-            self._ends = now + WINDOW
-            # No burst: others may come back in the same moment.
-            self._even = now + self._gap(now) * max(0.0, self._limit * self.share * BURST - 1.0)
 
     def _gap(self, now: float) -> float:
         """Return the seconds between two polls if all that are left are spread evenly over the window."""
