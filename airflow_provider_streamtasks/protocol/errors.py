@@ -51,7 +51,7 @@ def read_body(
         return body
     error = body or {}
     code = error.get("code")
-    code = code if isinstance(code, int) and not isinstance(code, bool) else 0
+    code = code if type(code) is int else 0
     message = error.get("message")
     fields: dict[str, Any] = {
         "message": without_queries(message)
@@ -95,8 +95,7 @@ def is_passing(error: StreamException) -> bool:
     ``unrecoverable`` never passes.
     """
     if isinstance(error, StreamApiException):
-        passing = error.status_code in (408, 429) or error.status_code >= 500 or error.status_code < 300
-        return passing and not error.unrecoverable
+        return (error.status_code == 429 or is_ambiguous(error)) and not error.unrecoverable
     return isinstance(error, StreamTransportException)
 
 
