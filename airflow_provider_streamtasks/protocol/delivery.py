@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.protocol.failures import partial_failure
 from airflow_provider_streamtasks.protocol.people import is_verdict, without_people
-from airflow_provider_streamtasks.protocol.results import verdicts
+from airflow_provider_streamtasks.protocol.results import failed_items
 from airflow_provider_streamtasks.protocol.signatures import signatures, without_signature
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Ended
@@ -95,15 +95,9 @@ def failed_inside(
     """
     Return the items that failed inside Stream tasks: Stream task -> item -> reason.
 
-    :param refused: those that failed already when they were submitted, likewise. Of an item that the result
-        of its Stream task names, the result decides.
+    :param refused: those that failed already when they were submitted, likewise
     """
-    failed = {}
-    for task in tasks:
-        reported = verdicts(task.result)
-        before = {item: why for item, why in refused.get(task.task_id, {}).items() if item not in reported}
-        failed[task.task_id] = {**before, **task.failed_items}
-    return failed
+    return {task.task_id: failed_items(task.result, refused.get(task.task_id, {})) for task in tasks}
 
 
 def decide(

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamSubmissionException
 from airflow_provider_streamtasks.protocol.fields import Item
-from airflow_provider_streamtasks.protocol.results import verdicts
+from airflow_provider_streamtasks.protocol.results import failed_items, verdicts
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 
 
@@ -186,15 +186,12 @@ class Ledger:
         places = []
         for index, entry in enumerate(self.entries):
             if task := by_id.get(entry.task_id or ""):
-                reported = verdicts(task.result)
                 refused = entry.failed_items if entry.partly_refused else {}
-                failed = {
-                    item: why for item, why in refused.items() if item not in reported
-                } | task.failed_items
                 # What a failed Stream task does not mention may not be done.
                 sent = len(entry.part) or entry.size
-                is_complete = task.completed or len(reported.keys() | refused.keys()) >= sent
-                entry.state, entry.failed_items = State.FAILED, failed if is_complete else {}
+                is_complete = task.completed or len(verdicts(task.result).keys() | refused.keys()) >= sent
+                entry.state = State.FAILED
+                entry.failed_items = failed_items(task.result, refused) if is_complete else {}
                 entry.not_before = pause_until if task.rate_limited else 0.0
                 places.append(index)
         return places

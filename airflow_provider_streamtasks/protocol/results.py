@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_streamtasks.protocol.people import personal_fields, without_people
@@ -85,13 +86,17 @@ def verdicts(result: Any) -> dict[str, str | None]:
     return found
 
 
-def failed_items(result: Any) -> dict[str, str]:
+def failed_items(result: Any, refused: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """
     Return the items that failed inside: item -> reason.
 
     A group of failed channels that names none of them is one item, called by its reason.
+
+    :param refused: items that failed already when they were submitted. Of one that the result names, the
+        result decides.
     """
-    return {item: reason for item, reason in verdicts(result).items() if reason is not None}
+    ends = {**refused, **verdicts(result)}
+    return {item: reason for item, reason in ends.items() if reason is not None}
 
 
 def reason(result: Any) -> str:
