@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from itertools import count
 from math import inf
@@ -70,14 +70,7 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON: times in ISO 8601, in UTC."""
-        return {
-            "status": self.status,
-            "said_at": _iso(self.said_at),
-            "stream_tasks": self.stream_tasks,
-            "finished": self.finished,
-            "failed": self.failed,
-            "errors_since": _iso(self.errors_since),
-        }
+        return asdict(self) | {"said_at": _iso(self.said_at), "errors_since": _iso(self.errors_since)}
 
 
 def read_progress(value: Any) -> dict[str, Any] | None:
