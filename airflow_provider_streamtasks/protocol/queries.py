@@ -124,9 +124,9 @@ class Listing(ABC):
     def _request(self, query: dict[str, Any]) -> Request:
         """Return the request with the filter, and where the page begins."""
 
-    @abstractmethod
     def _entry(self, element: Any) -> Any:
         """Return the entry that stands in an element of Stream's list."""
+        return element
 
 
 class ChannelListing(Listing):
@@ -190,9 +190,6 @@ class UserListing(Listing):
         if self._start is not None:
             payload["id_gte" if self._ascending else "id_lte"] = self._start
         return Request(self.operation, "GET", "/api/v2/users", query={"payload": json.dumps(payload)})
-
-    def _entry(self, element: Any) -> Any:
-        return element
 
 
 def _bound(moment: Any, ascending: bool) -> str | None:
