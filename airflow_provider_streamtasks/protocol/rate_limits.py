@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -46,8 +46,6 @@ class RateLimit:
         """
         Return the seconds to stay away, so that no more than our share of the window is used.
 
-        Whatever Stream counts as used is used, whoever sent it.
-
         :param share: the part of the budget that we may use, from 0 to 1; one request at least
         :param age: seconds since Stream said so
         """
@@ -76,12 +74,7 @@ def read_rate_limit(
     :param now: this machine's clock as Unix time, used only where the answer carries no ``Date``
     :return: ``None`` where the endpoint is not limited, or the answer makes no sense
     """
-    try:
-        budget = body["server_side"][endpoint]
-        limit, remaining, reset = (int(budget[name]) for name in ("limit", "remaining", "reset"))
-        return _rate_limit(limit, remaining, reset - server_time(headers, now))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+    return _rate_limit(lambda name: int(body["server_side"][endpoint][name]), headers, now)
 
 
 def parse_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
@@ -92,13 +85,7 @@ def parse_rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None
     :param now: this machine's clock as Unix time, used only where the answer carries no ``Date``
     :return: ``None`` where the endpoint is not limited, or the headers make no sense
     """
-    try:
-        limit = _number(headers["x-ratelimit-limit"])
-        remaining = _number(headers["x-ratelimit-remaining"])
-        reset = _number(headers["x-ratelimit-reset"])
-        return _rate_limit(limit, remaining, reset - server_time(headers, now))
-    except (KeyError, ValueError, OverflowError):
-        return None
+    return _rate_limit(lambda name: _number(headers[f"x-ratelimit-{name}"]), headers, now)
 
 
 def server_time(headers: Mapping[str, str], now: float) -> float:
@@ -115,8 +102,13 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None if moment is None else max(0.0, moment - server_time(headers, now))
 
 
-def _rate_limit(limit: int, remaining: int, reset: float) -> RateLimit | None:
-    return RateLimit(limit, remaining, max(0.0, reset)) if limit > 0 and remaining >= 0 else None
+def _rate_limit(get: Callable[[str], int], headers: Mapping[str, str], now: float) -> RateLimit | None:
+    try:
+        limit, remaining, reset = map(get, ("limit", "remaining", "reset"))
+        seconds = max(0.0, reset - server_time(headers, now))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return RateLimit(limit, remaining, seconds) if limit > 0 and remaining >= 0 else None
 
 
 def _number(value: str) -> int:
