@@ -13,11 +13,7 @@ from enum import Enum
 from math import frexp, inf
 from zlib import crc32
 
-from airflow_provider_streamtasks.exceptions import (
-    StreamException,
-    StreamTaskException,
-    StreamTaskTimeout,
-)
+from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.protocol.errors import asked_pause, is_passing, is_unknown_task
 from airflow_provider_streamtasks.protocol.failures import describe_failure, failure, in_words, timed_out
 from airflow_provider_streamtasks.protocol.poll_schedule import usual_interval
@@ -200,8 +196,7 @@ class Wait:
 
     def due(self, now: float) -> list[str]:
         """Return the Stream tasks to poll now, and count them as polled."""
-        polls = [task_id for task_id, due in self._due.items() if due <= now]
-        polls.sort(key=self.due_at)
+        polls = sorted((task_id for task_id, due in self._due.items() if due <= now), key=self.due_at)
         self._due.update(dict.fromkeys(polls, inf))
         return polls
 
@@ -227,39 +222,16 @@ class Wait:
         if task_id not in self._due:
             return None
         self.polls += 1
-        line, pause, noun = None, 0.0, self.pollable.noun
         if isinstance(answer, StreamTask):
-            self.errors_since = None
-            if not answer.finished:
-                self.last_word = (answer.status, now)
-            self._errors.pop(task_id, None)
-            if answer.may_pass and not self._is_confirmed(task_id, now):
-                line = describe_failure(answer, noun)
-                line += ". That may pass: it counts once further polls say the same"
-                return line if self._doubts[task_id][1] == 1 else None
-            self._doubts.pop(task_id, None)
-            if answer.finished:
-                del self._due[task_id]
-                self._closed[task_id] = answer
-                return describe_failure(answer, noun) if answer.failed else None
-            delay = self.terms.delay(now - self.started_at, self.interval)
-            if (remark := answer.remark) and remark not in self._strange_statuses:
-                self._strange_statuses += (remark,)
-                line = f"{noun.capitalize()} {task_id} {remark}: waiting on"
-            self._poll_again(task_id, delay, pause, now)
-            return line
+            return self._after_status(task_id, answer, now)
         self._doubts.pop(task_id, None)
         if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
-            delay = self.terms.delay(now - self.started_at, self.interval)
+            self._poll_again(task_id, self.terms.delay(now - self.started_at, self.interval), now)
         elif is_passing(answer) or self.terms.keep_on_errors:
-            delay, line = self._after_error(task_id, answer, now)
-            pause = asked_pause(answer) or 0.0
+            return self._after_error(task_id, answer, now)
         else:
             self.error = answer
-            return None
-        if self.error is None:
-            self._poll_again(task_id, delay, pause, now)
-        return line
+        return None
 
     def milestone(self, now: float) -> str | None:
         """Return a line for the log when the wait has become ten times as old as at the last one."""
@@ -292,6 +264,27 @@ class Wait:
         finished = [task for task_id in self.task_ids if (task := self.finished_task(task_id))]
         return Ended(finished, self.open_task_ids, self.terms.timeout, self.pollable.noun)
 
+    def _after_status(self, task_id: str, task: StreamTask, now: float) -> str | None:
+        noun = self.pollable.noun
+        self.errors_since = None
+        self._errors.pop(task_id, None)
+        if task.may_pass and not self._is_confirmed(task_id, now):
+            if self._doubts[task_id][1] > 1:
+                return None
+            return f"{describe_failure(task, noun)}. That may pass: it counts once further polls say the same"
+        self._doubts.pop(task_id, None)
+        if task.finished:
+            del self._due[task_id]
+            self._closed[task_id] = task
+            return describe_failure(task, noun) if task.failed else None
+        self.last_word = (task.status, now)
+        self._poll_again(task_id, self.terms.delay(now - self.started_at, self.interval), now)
+        remark = task.remark
+        if not remark or remark in self._strange_statuses:
+            return None
+        self._strange_statuses += (remark,)
+        return f"{noun.capitalize()} {task_id} {remark}: waiting on"
+
     def _is_confirmed(self, task_id: str, now: float) -> bool:
         """Count a poll that saw a failure which may pass; return whether it counts now, or poll again."""
         first, polls = self._doubts.get(task_id, (now, 0))
@@ -303,17 +296,18 @@ class Wait:
         self._due[task_id] = min(due, self.deadline)
         return False
 
-    def _after_error(self, task_id: str, error: StreamException, now: float) -> tuple[float, str | None]:
+    def _after_error(self, task_id: str, error: StreamException, now: float) -> str | None:
         if self.errors_since is None:
             self.errors_since = now
         count = self._errors[task_id] = self._errors.get(task_id, 0) + 1
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
-        delay = self.terms.delay_after_errors(count, now - self.started_at)
-        line = f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}"
-        return delay, line if count == 1 else None
+        else:
+            delay = self.terms.delay_after_errors(count, now - self.started_at)
+            self._poll_again(task_id, delay, now, asked_pause(error) or 0.0)
+        return f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}" if count == 1 else None
 
-    def _poll_again(self, task_id: str, delay: float, pause: float, now: float) -> None:
+    def _poll_again(self, task_id: str, delay: float, now: float, pause: float = 0.0) -> None:
         if now >= self.deadline:
             del self._due[task_id]
             self._closed[task_id] = None
