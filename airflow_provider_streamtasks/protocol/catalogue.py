@@ -307,7 +307,7 @@ CREATE_IMPORT_V2 = Operation(
     name="CreateImportV2Task",
     method="POST",
     path="/api/v2/imports/v2",
-    body={"product": Choice(("chat", "feeds")), "settings": Object(), "user_id": Text(max_length=255)},
+    body={"product": Choice(("chat", "feeds")), "settings": Object(), "user_id": _USER_ID},
     required=("product", "settings"),
     id_at=("id",),
 )

@@ -13,8 +13,6 @@ DEFAULT_BASE_URL = "https://chat.stream-io-api.com"
 
 _STREAMS_HOSTS = (".stream-io-api.com", ".getstream.io", ".stream-io-video.com")
 
-_CLIENT = f"airflow-provider-streamtasks-{__version__}"
-
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -56,7 +54,7 @@ class Credentials:
         return {
             "Authorization": token,
             "stream-auth-type": "jwt",
-            "X-Stream-Client": _CLIENT,
+            "X-Stream-Client": f"airflow-provider-streamtasks-{__version__}",
             "Accept": "application/json",
             # Answers are small. Without compression their size on the wire is their size in memory.
             "Accept-Encoding": "identity",

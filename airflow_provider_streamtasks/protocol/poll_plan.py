@@ -121,7 +121,7 @@ class PollPlan:
         if wait in self._numbers:
             del self._waits[self._numbers.pop(wait)]
         self._last_polls.discard(wait)
-        for task_id in dict.fromkeys(wait.task_ids):
+        for task_id in wait.task_ids:
             watched = self._watched.get(poll := wait.pollable.key(task_id))
             if watched and wait in watched.waits:
                 watched.waits.remove(wait)
