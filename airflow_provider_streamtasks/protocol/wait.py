@@ -302,9 +302,9 @@ class Wait:
         count = self._errors[task_id] = self._errors.get(task_id, 0) + 1
         if now - self.errors_since >= ERRORS_ONLY_LIMIT and not self.terms.keep_on_errors:
             self.error = error
-        else:
-            delay = self.terms.delay_after_errors(count, now - self.started_at)
-            self._poll_again(task_id, delay, now, asked_pause(error) or 0.0)
+            return None
+        delay = self.terms.delay_after_errors(count, now - self.started_at)
+        self._poll_again(task_id, delay, now, asked_pause(error) or 0.0)
         return f"Polling {self.pollable.noun} {task_id} failed, waiting on: {error}" if count == 1 else None
 
     def _poll_again(self, task_id: str, delay: float, now: float, pause: float = 0.0) -> None:

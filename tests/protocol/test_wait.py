@@ -416,6 +416,13 @@ def test_five_minutes_of_nothing_but_errors_end_the_wait(error: StreamException)
         wait.result()
 
 
+def test_the_first_error_of_a_stream_task_is_not_waited_out_if_it_ends_the_wait() -> None:
+    wait = waiting_for("a", "b")
+    seen(wait, api_error(503), 0, "a")
+    assert seen(wait, api_error(503), ERRORS_ONLY_LIMIT, "b") is None
+    assert wait.outcome is Outcome.ERROR
+
+
 def test_the_limit_on_errors_is_five_minutes() -> None:
     assert ERRORS_ONLY_LIMIT == 300
 
