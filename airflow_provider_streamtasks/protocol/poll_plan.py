@@ -193,17 +193,13 @@ class PollPlan:
             return Seen([])
         watched.under_way = False
         lines = [(wait, wait.observe(task_id, answer, now)) for wait in watched.waits]
-        due = inf
-        for wait, _ in lines:
-            next_poll = wait.due_at(task_id)
-            if next_poll == inf:
-                watched.waits.remove(wait)
-            due = min(due, next_poll)
+        watched.waits = [wait for wait in watched.waits if wait.due_at(task_id) < inf]
         delay = None
         if isinstance(answer, StreamTask) and not (answer.finished and watched.waits):
             # Otherwise it is a failure that is being confirmed, which teaches nothing yet.
             delay = self._learn(watched, answer, now)
         if watched.waits:
+            due = min(wait.due_at(task_id) for wait in watched.waits)
             self._put(poll, watched, due - self._lag)
         else:
             del self._watched[poll]
