@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any
 
@@ -248,12 +249,8 @@ def _too_large(key: str, what: str, policy: XComPolicy, remedy: str) -> str:
 
 def _is_larger(value: Any, size: int) -> bool:
     # Counted as Airflow writes it into its database, and no further than it takes to tell.
-    written = 0
-    for part in json.JSONEncoder().iterencode(value):
-        written += len(part)
-        if written > size:
-            return True
-    return False
+    written = accumulate(map(len, json.JSONEncoder().iterencode(value)))
+    return any(total > size for total in written)
 
 
 def _counts(result: Any) -> Mapping[str, int]:

@@ -83,15 +83,12 @@ def read_progress(value: Any) -> dict[str, Any] | None:
         return None
     texts = {name: value.get(name) for name in ("status", *_TIMES)}
     numbers = {name: value.get(name) for name in ("stream_tasks", "finished", "failed")}
-    if not all(
-        text is None or (isinstance(text, str) and len(text) <= _LONGEST_STATUS) for text in texts.values()
-    ):
-        return None
-    if not all(type(number) is int and number >= 0 for number in numbers.values()):
-        return None
-    if not all(_is_time(texts[name]) for name in _TIMES):
-        return None
-    return {**texts, **numbers}
+    is_record = (
+        all(isinstance(text, str | None) and len(text or "") <= _LONGEST_STATUS for text in texts.values())
+        and all(type(number) is int and number >= 0 for number in numbers.values())
+        and all(_is_time(texts[name]) for name in _TIMES)
+    )
+    return {**texts, **numbers} if is_record else None
 
 
 def worth_recording(wait: Wait, recorded: Any, now: float) -> Progress | None:

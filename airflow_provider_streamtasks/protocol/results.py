@@ -128,7 +128,7 @@ def as_text(value: Any) -> str:
     There are no signatures in it, and of people only their ids.
     """
     if isinstance(value, Mapping):
-        value = next(filter(None, map(value.get, REASONS)), None) or value
+        value = next(filter(None, map(value.get, REASONS)), value)
     if not value:
         return ""
     return without_queries(value if isinstance(value, str) else str(without_people(value)[0])).strip()
@@ -175,7 +175,7 @@ def _is_map_of_texts(result: Mapping[str, Any]) -> bool:
 
 
 def _is_batch_update(result: Mapping[str, Any]) -> bool:
-    return any(name in result and _fits(name, result[name]) for name in _BATCH_FIELDS)
+    return any(_fits(name, result.get(name)) for name in _BATCH_FIELDS)
 
 
 def _fits(name: str, value: Any) -> bool:
