@@ -165,7 +165,7 @@ class RecordPlan:
 
 def _is_time(text: str | None) -> bool:
     try:
-        return text is None or bool(datetime.fromisoformat(text))
+        return text is None or datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
 

@@ -102,6 +102,7 @@ class TestReading:
             {"status": "running", "stream_tasks": -1, "finished": 0, "failed": 0},
             {"status": "running", "stream_tasks": 1, "finished": "0", "failed": 0},
             {"status": "running", "said_at": "soon", "stream_tasks": 1, "finished": 0, "failed": 0},
+            {"status": "running", "said_at": "0001-01-01", "stream_tasks": 1, "finished": 0, "failed": 0},
         ],
     )
     def test_what_somebody_else_wrote_is_none(self, value: Any) -> None:
