@@ -140,18 +140,29 @@ class Moment:
 
     def parse(self, name: str, value: Any) -> str:
         """Return it as RFC 3339."""
-        moment = value
-        if isinstance(value, str):
-            try:
-                moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value))
-            except ValueError:
-                moment = None
-        if not isinstance(moment, datetime) or moment.tzinfo is None:
-            raise ValueError(
-                f"{name} is {shortened(value)}: a datetime with a time zone, or text like "
-                "'2026-01-31T00:00:00Z', is needed"
-            )
-        return value if isinstance(value, str) else moment.isoformat()
+        if isinstance(value, str) and parse_rfc3339(value) is not None:
+            return value
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value.isoformat()
+        raise ValueError(
+            f"{name} is {shortened(value)}: a datetime with a time zone, or text like "
+            "'2026-01-31T00:00:00Z', is needed"
+        )
+
+
+def parse_rfc3339(text: str) -> float | None:
+    """Return the Unix time in seconds; ``None`` where the text is no time of RFC 3339."""
+    # Python 3.10 knows neither "Z" nor a fraction of other than three or six digits.
+    form = r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)"
+    match = re.fullmatch(form, text, re.ASCII)
+    if not match:
+        return None
+    moment, fraction, zone = match.groups()
+    try:
+        seconds = datetime.fromisoformat(moment.upper() + ("+00:00" if zone in "Zz" else zone)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds + float(f"0.{fraction or 0}")
 
 
 @dataclass(frozen=True)

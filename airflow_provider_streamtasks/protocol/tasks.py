@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Protocol
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol import results
 from airflow_provider_streamtasks.protocol.errors import read_body
+from airflow_provider_streamtasks.protocol.fields import parse_rfc3339
 from airflow_provider_streamtasks.protocol.wire import Request, Response, fill
 
 _OPEN = frozenset({"pending", "started", "waiting", "running"})
@@ -227,7 +227,7 @@ def parse_timestamp(value: object) -> float | None:
     """Return Unix seconds for Stream's timestamps: nanoseconds as a number or a string, or RFC 3339."""
     if isinstance(value, str):
         if not value.isdecimal() or len(value) > 30:
-            return _rfc3339(value)
+            return parse_rfc3339(value)
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -246,16 +246,3 @@ def _error(error: object) -> TaskError:
         stack_trace=results.as_text(error.get("stacktrace")),
         version=results.as_text(error.get("version")),
     )
-
-
-def _rfc3339(text: str) -> float | None:
-    # Python 3.10 knows neither "Z" nor a fraction of other than three or six digits.
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", text)
-    if not match:
-        return None
-    moment, fraction, zone = match.groups()
-    try:
-        seconds = datetime.fromisoformat(moment.upper() + ("+00:00" if zone in "Zz" else zone)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return seconds + float(f"0.{fraction or 0}")

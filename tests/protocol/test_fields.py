@@ -67,6 +67,7 @@ ALLOWED: list[tuple[Field[Any], Any, Any]] = [
     (Moment(), NOON.replace(microsecond=5), "2026-01-31T12:00:00.000005+00:00"),
     (Moment(), "2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
     (Moment(), "2026-01-31T12:00:00+01:00", "2026-01-31T12:00:00+01:00"),
+    (Moment(), "2026-01-31T12:00:00.123456789Z", "2026-01-31T12:00:00.123456789Z"),
     (Object(), {}, {}),
     (Object(), {"a": {"b": None}}, {"a": {"b": None}}),
     (MEMBER, {"user_id": "joe", "channel_role": None}, {"user_id": "joe"}),
@@ -127,6 +128,11 @@ REFUSED: list[tuple[Field[Any], Any, str]] = [
     *(
         (Moment(), value, "a datetime with a time zone")
         for value in ("yesterday", "", "2026-01-31", "2026-01-31T12:00:00", datetime(2026, 1, 31), 5, None)
+    ),
+    # ISO 8601, but not RFC 3339.
+    *(
+        (Moment(), value, "a datetime with a time zone")
+        for value in ("20260131T120000Z", "2026-W05-6T12:00:00Z", "2026-01-31T12:00Z", "2026-01-31T12Z")
     ),
     *(
         (Object(), value, "a dictionary with string keys is needed")
