@@ -16,7 +16,7 @@ from math import inf, sqrt
 GROWTH = 0.45
 """Seconds between two polls, per square root of age in seconds."""
 
-LOOK_COST = 0.1
+POLL_COST = 0.1
 """Seconds of delay of one Stream task that a poll is worth, where the hazard is known."""
 
 YOUNG = 4.0
@@ -28,7 +28,7 @@ _OCTAVES = 17
 
 def _rate(hazard: float) -> float:
     """Return the polls per second at which a poll costs as much as it saves."""
-    return sqrt(hazard / (2.0 * LOOK_COST))
+    return sqrt(hazard / (2.0 * POLL_COST))
 
 
 _EDGES = [0.0, *(2.0 ** (i / _PER_OCTAVE - 1) for i in range(_PER_OCTAVE * _OCTAVES))]
@@ -37,7 +37,7 @@ _EDGES = [0.0, *(2.0 ** (i / _PER_OCTAVE - 1) for i in range(_PER_OCTAVE * _OCTA
 _LAST = len(_EDGES) - 1
 _MIDDLES = [0.0, *(edge * 2.0 ** (0.5 / _PER_OCTAVE) for edge in _EDGES[1:])]
 
-_ASSUMED = [(LOOK_COST * 2.0) / GROWTH**2 / max(YOUNG, age) for age in _MIDDLES]
+_ASSUMED = [(POLL_COST * 2.0) / GROWTH**2 / max(YOUNG, age) for age in _MIDDLES]
 """The hazard of each bin while nothing is known, such that polls are ``GROWTH * sqrt(age)`` apart."""
 
 _ASSUMED_RATES = [_rate(hazard) for hazard in _ASSUMED]
