@@ -4,8 +4,8 @@ PINS   ?= constraints.txt
 JOBS   ?= 3
 PIP    := pip==26.3
 PY     := $(VENV)/bin/python
-# How many real Airflows `make system` runs side by side; empty: one.
-AIRFLOWS ?=
+# How many real Airflows `make system` runs side by side: one alone leaves two cores idle most of the time.
+AIRFLOWS ?= 2
 
 # What the storages of tests/transfers take besides; empty leaves out those that need it.
 STORES  ?= stores
@@ -15,7 +15,7 @@ NODE   := $(and $(shell command -v node),$(shell command -v npm))
 AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0)
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
-SYSTEM := -m system tests/system tests/docs
+SYSTEM := -n $(AIRFLOWS) --dist loadfile --no-loadscope-reorder -m system tests/system tests/docs
 BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) playwright && $(PY) -m pytest -m
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
@@ -77,7 +77,7 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
-	$(PY) -m pytest $(if $(AIRFLOWS),-n $(AIRFLOWS) --dist loadfile) $(SYSTEM)
+	$(PY) -m pytest $(SYSTEM)
 	@$(if $(CHROMIUM),$(BROWSE) browser tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
 
 pictures: export PICTURES := docs/pictures

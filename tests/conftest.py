@@ -60,6 +60,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 PLACES = {"system": ("system", "docs"), "more": ("system",), "chaos": ("chaos",)}
 """Mark -> the folders in which the Makefile looks for its tests."""
 
+LONGEST = ("triggerers", "real_airflow", "exactly_once", "example_dags", "without_workers", "deployments")
+"""Files of system tests that take two minutes or more: they begin first, so that none runs alone at the end."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -69,6 +72,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(
                     f"{item.nodeid} is marked {mark}: make looks for those in {folders} only"
                 )
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    name = item.path.stem.removeprefix("test_")
+    return LONGEST.index(name) if item.get_closest_marker("system") and name in LONGEST else len(LONGEST)
 
 
 class Logs:

@@ -109,5 +109,5 @@ with DAG("ww_survives", schedule=None, params={"cid": ""}):
         stream_task_id=StreamDeleteChannelsOperator(
             task_id="delete", cids=["{{ params.cid }}"], hard_delete=True
         ).output,
-        timeout=30,
+        timeout=60,
     )
