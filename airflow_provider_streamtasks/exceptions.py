@@ -28,6 +28,7 @@ template of a notifier can always name them. Each survives pickling and :meth:`S
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 MAY_HAVE_BEEN_TAKEN = (
@@ -73,7 +74,7 @@ class StreamException(Exception):
         return f"{self.describe().rstrip('.')}. {self.advice}" if self.advice else self.describe()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.fields())
+        return partial(type(self), **self.fields()), ()
 
     def describe(self) -> str:
         """Return in words what happened, without the advice."""
@@ -302,7 +303,3 @@ _BY_NAME: dict[str, type[StreamException]] = {
     for name, each in list(globals().items())
     if isinstance(each, type) and issubclass(each, StreamException)
 }
-
-
-def _rebuild(cls: type[StreamException], fields: dict[str, Any]) -> StreamException:
-    return cls(**fields)
