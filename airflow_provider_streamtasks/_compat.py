@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib import import_module
@@ -48,6 +49,7 @@ KEEPS_TABS_OFF_OTHERS = _release() >= (3, 4)
 """Whether a tab may be kept to some operators. Before 3.4 the key for it is ignored without a word."""
 
 
+@dataclass(eq=False)
 class Private:
     """
     A name that its package does not promise to keep.
@@ -56,9 +58,8 @@ class Private:
     :param otherwise: what the provider does where it is gone
     """
 
-    def __init__(self, place: str, otherwise: str) -> None:
-        self.place = place
-        self.otherwise = otherwise
+    place: str
+    otherwise: str
 
     @cached_property
     def _found(self) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
 
+@dataclass(frozen=True)
 class OnlyIf:
     """
     A class attribute that Airflow reads, decided for each sensor when it is read; false on the class itself.
@@ -28,9 +30,8 @@ class OnlyIf:
     :param otherwise: the value on the class, which is what mapped sensors have
     """
 
-    def __init__(self, decide: str, otherwise: Any) -> None:
-        self.decide = decide
-        self.otherwise = otherwise
+    decide: str
+    otherwise: Any
 
     def __get__(self, sensor: StreamTaskSensor | None, owner: type) -> Any:
         """Decide."""
