@@ -124,18 +124,14 @@ class ItemFile:
                 yield json.loads(line)
 
 
-def _read(spec: Items, source: Any, context: Context) -> Iterator[Any]:
+def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
+    items = source
     if isinstance(source, FromCallable):
         items = source.function(context)
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
             raise ValueError(f"{spec.name}: the callable returned {shortened(items)}: {_ITERABLE}")
-        return _in_order(items)
-    return _in_order(source)
-
-
-def _in_order(items: Iterable[Any]) -> Iterator[Any]:
     # A set has another order in each process, and a retry must find the batches as they were.
-    return iter(sorted(items, key=repr) if isinstance(items, Set) else items)
+    return sorted(items, key=repr) if isinstance(items, Set) else items
 
 
 def _is_output(value: Any) -> bool:

@@ -37,11 +37,10 @@ def refuse_too_many(count: int, max_items: Any, name: str) -> None:
     :raises TooManyItemsError: if there are more
     :raises ValueError: if the limit is none
     """
+    whose = "max_items"
     if max_items is None:
-        limit = parse_max_items(f"[{configuration.SECTION}] max_items", configuration.max_items())
-        whose = f"[{configuration.SECTION}] max_items"
-    else:
-        limit, whose = parse_max_items("max_items", max_items), "max_items"
+        whose, max_items = f"[{configuration.SECTION}] max_items", configuration.max_items()
+    limit = parse_max_items(whose, max_items)
     if count > limit:
         raise TooManyItemsError(
             f"{name} has {count:,} items, {whose} allows {limit:,}, and nothing was sent",
