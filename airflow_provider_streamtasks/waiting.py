@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -33,8 +33,6 @@ from airflow_provider_streamtasks.triggers.task import BACKSTOP, StreamTaskTrigg
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-Trigger = TypeVar("Trigger", bound=StreamTaskTrigger)
 
 
 class StreamVerdict(AirflowFailException):
@@ -113,8 +111,8 @@ class StreamTaskWaiter(BaseOperator):
         return self.make_trigger(StreamTaskTrigger, task_ids, time.time())
 
     def make_trigger(
-        self, kind: type[Trigger], task_ids: Sequence[str], started_at: float | None, **more: Any
-    ) -> Trigger:
+        self, kind: type[StreamTaskTrigger], task_ids: Sequence[str], started_at: float | None, **more: Any
+    ) -> StreamTaskTrigger:
         """Return a trigger with what all of them need: the terms, and how to end the Airflow task."""
         ends = {} if self.why_ends_on_worker() else {"end": True, **asdict(self.xcom_policy())}
         return kind(

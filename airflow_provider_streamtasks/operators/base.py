@@ -341,7 +341,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="go_on")
 
-    def _ended(self, context: Context, task_ids: Sequence[str]) -> Any:
+    def _ended(self, context: Context, task_ids: list[str]) -> Any:
         """Return the XCom ``return_value``, unless something about the submission is uncertain."""
         ledger = self._stored_ledger(context).ledger
         if named := self._uncertain_batches(ledger):
@@ -353,7 +353,7 @@ class StreamBaseOperator(StreamTaskWaiter):
             )
         # Airflow fails whoever returns anything else, after the work was submitted.
         is_list = is_mapped_over(self) and context["ti"].map_index in (None, -1)
-        return list(task_ids) if is_list else one_or_list(list(task_ids))
+        return task_ids if is_list else one_or_list(task_ids)
 
     def _uncertain_batches(self, ledger: Ledger) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""
