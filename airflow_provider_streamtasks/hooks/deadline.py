@@ -82,7 +82,7 @@ class Deadline:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """A transport adapter of ``requests`` whose requests keep the :class:`Deadline` that they are sent in."""
+    """A transport adapter of ``requests`` whose requests keep the :class:`Deadline` that each is sent in."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""
@@ -117,8 +117,7 @@ class _LimitedResponse(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        if deadline := _current.get(None):
-            self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock, deadline))
+        self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock, _current.get()))
 
 
 class _LimitedReader(io.RawIOBase):
@@ -142,48 +141,36 @@ class _LimitedReader(io.RawIOBase):
         super().close()
 
 
-class _LimitedConnection:
-    """What is added to urllib3's classes of connections."""
+class _LimitedConnection(HTTPConnection):
+    """What each of urllib3's classes of connections is mixed with, to keep the deadline."""
 
     response_class = _LimitedResponse
-    sock: Any
-    host: str
-    port: int
-    timeout: Any
-    source_address: Any
-    socket_options: Any
 
     def connect(self) -> None:
-        deadline = _current.get(None)
-        if deadline is None:
-            super().connect()  # type: ignore[misc]
-            return
+        deadline = _current.get()
         deadline.request_sent, deadline.connecting = False, True
         try:
-            super().connect()  # type: ignore[misc]
+            super().connect()
         finally:
             deadline.connecting = False
 
     def send(self, data: Any) -> None:
-        deadline = _current.get(None)
-        if deadline is not None:
-            if self.sock is None:
-                self.connect()
-            self.sock.settimeout(deadline.left())
-            # While connecting, this is a word to a proxy.
-            deadline.request_sent = not deadline.connecting
-        super().send(data)  # type: ignore[misc]
+        deadline = _current.get()
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(deadline.left())
+        # While connecting, this is a word to a proxy.
+        deadline.request_sent = not deadline.connecting
+        super().send(data)
 
     def _new_conn(self) -> socket.socket:
-        deadline = _current.get(None)
-        if deadline is None:
-            return super()._new_conn()  # type: ignore[misc,no-any-return]
-        if super()._new_conn.__func__ is HTTPConnection._new_conn:  # type: ignore[misc]
+        deadline = _current.get()
+        if super()._new_conn.__func__ is HTTPConnection._new_conn:  # type: ignore[attr-defined]
             sock = self._connect_to_any(deadline)
         else:
             # Such as through a SOCKS proxy, which nothing may pass by.
             self.timeout = deadline.left()
-            sock = super()._new_conn()  # type: ignore[misc]
+            sock = super()._new_conn()
         # The handshake of TLS takes what this leaves it.
         sock.settimeout(deadline.left())
         return sock
@@ -208,4 +195,4 @@ class _LimitedConnection:
                 problem = error
         if isinstance(problem, TimeoutError):
             raise ConnectTimeoutError(self, str(problem)) from problem
-        raise NewConnectionError(self, str(problem)) from problem  # type: ignore[arg-type]
+        raise NewConnectionError(self, str(problem)) from problem

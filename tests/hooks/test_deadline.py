@@ -279,11 +279,6 @@ def test_a_proxy_that_works_still_does(
     assert len(asked) == 1
 
 
-def test_without_a_deadline_the_adapter_is_requests_own(session: Any) -> None:
-    with dripping([ANSWER], pause=0) as (url, _):
-        assert session.get(url, timeout=5).content == BODY
-
-
 def test_a_connection_that_goes_its_own_way_is_not_led_past_it() -> None:
     # As those through a SOCKS proxy do.
     class Connection(HTTPConnection):
