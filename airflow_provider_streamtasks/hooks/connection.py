@@ -102,9 +102,7 @@ def missing_connection(conn_id: str, *, only_without_team: bool = False) -> Stre
             hint="Create it, or correct stream_conn_id. One that a secrets backend holds in a form that "
             f"Airflow cannot read counts as missing.{team}",
         )
-    problem = ""
-    if value.lstrip().startswith("{"):
-        problem = f": {_no_connection(value)}"
+    problem = f": {_no_connection(value)}" if value.lstrip().startswith("{") else ""
     return StreamConfigurationError(
         f"Airflow cannot read the connection {conn_id!r} in the environment variable {name}{problem}",
         hint=f"It must be JSON, or a URI, as Airflow writes them.{team}",

@@ -49,7 +49,6 @@ class RequestsTransport:
         """
         if new_connection:
             self._session.close()
-        timeouts = self.connection.connect_timeout, self.connection.request_timeout
         deadline = Deadline(self.connection.request_timeout, self.connection.connect_timeout)
         try:
             with (
@@ -59,7 +58,7 @@ class RequestsTransport:
                     self.connection.credentials.base_url + request.path,
                     params={"api_key": self.connection.credentials.api_key, **request.query},
                     json=request.json,
-                    timeout=timeouts,
+                    timeout=(self.connection.connect_timeout, self.connection.request_timeout),
                     allow_redirects=False,
                     stream=True,
                 ) as answer,
