@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 from airflow.cli.simple_table import AirflowConsole
 from airflow.providers.common.compat.sdk import AirflowException
@@ -57,7 +58,8 @@ def wait_for_tasks(args: Any) -> None:
     try:
         hook.carry_out(wait)
     except KeyboardInterrupt:
-        _stop("Interrupted. Stream goes on with its tasks.", 130)
+        print("Interrupted. Stream goes on with its tasks.", file=sys.stderr)
+        raise SystemExit(130) from None
     if wait.error:
         raise wait.error
     ended = wait.ended()
@@ -137,12 +139,5 @@ def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc).isoformat()
 
 
-def _print(rows: Iterable[dict[str, Any]], args: Any) -> None:
-    AirflowConsole().print_as(list(rows), output=args.output)
-
-
-def _stop(message: str, status: int) -> NoReturn:
-    import sys
-
-    print(message, file=sys.stderr)
-    raise SystemExit(status)
+def _print(rows: list[dict[str, Any]], args: Any) -> None:
+    AirflowConsole().print_as(rows, output=args.output)
