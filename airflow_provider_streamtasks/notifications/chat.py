@@ -78,15 +78,12 @@ class StreamChatNotifier(BaseNotifier):
         BaseNotifier.__call__(copy(self), *args)
 
     def _message(self, context: Context) -> dict[str, str]:
-        text = redact(alert_text(context) if self.text is None else self.text)
+        # One for all messages of this notifier's about one event, of which Stream takes one. Not made of the
+        # rendered text, in which a time or a number may differ when a callback runs again.
+        message_id = uuid5(NAMESPACE_URL, repr((self.channel, self._template, *identity(context))))
         return {
             "cid": self.channel,
-            "text": text,
+            "text": redact(alert_text(context) if self.text is None else self.text),
             "user_id": self.user_id,
-            "message_id": self._message_id(context),
+            "message_id": str(message_id),
         }
-
-    def _message_id(self, context: Context) -> str:
-        """Return one id for all messages of this notifier's about one event: Stream takes it once."""
-        # Not made of the rendered text, in which a time or a number may differ when a callback runs again.
-        return str(uuid5(NAMESPACE_URL, repr((self.channel, self._template, *identity(context)))))
