@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -78,19 +78,16 @@ def download(url: str, start: int = 0, etag: str = "") -> Download:
     headers = {"Accept-Encoding": "identity"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": etag}
-    session = requests.Session()
-    try:
+    with ExitStack() as stack:
+        session = stack.enter_context(requests.Session())
         answer = _send(session, "GET", url, f"Downloading from {host}", headers, timeout=SILENCE, stream=True)
-    except BaseException:
-        session.close()
-        raise
-    if answer.status_code not in (200, 206):
-        answer.close()
-        session.close()
-        what = "leads elsewhere (a redirect)" if answer.is_redirect else "does not hand out the file"
-        # The body is not repeated: some hosts say there what they expected to be signed.
-        raise StreamApiException(f"the storage host {host} {what}", status_code=answer.status_code)
-    return Download(session, answer, host)
+        stack.enter_context(answer)
+        if answer.status_code not in (200, 206):
+            what = "leads elsewhere (a redirect)" if answer.is_redirect else "does not hand out the file"
+            # The body is not repeated: some hosts say there what they expected to be signed.
+            raise StreamApiException(f"the storage host {host} {what}", status_code=answer.status_code)
+        connection = stack.pop_all()
+    return Download(connection, answer, host)
 
 
 class Download:
@@ -107,8 +104,8 @@ class Download:
     :ivar host: the host's name, for messages
     """
 
-    def __init__(self, session: requests.Session, answer: requests.Response, host: str) -> None:
-        self._session = session
+    def __init__(self, connection: ExitStack, answer: requests.Response, host: str) -> None:
+        self._connection = connection
         self._answer = answer
         self.host = host
         headers = answer.headers
@@ -134,8 +131,7 @@ class Download:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._answer.close()
-        self._session.close()
+        self._connection.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """
@@ -229,7 +225,7 @@ def _checksum(headers: Mapping[str, str]) -> tuple[str, bytes] | None:
         ("sha256", 32, headers.get("x-amz-checksum-sha256")),
         ("md5", 16, headers.get("Content-MD5") or google.get("md5")),
     ):
-        with contextlib.suppress(ValueError):  # of several uploaded parts, S3 sends something else here
+        with suppress(ValueError):  # of several uploaded parts, S3 sends something else here
             digest = base64.b64decode(text or "", validate=True)
             if len(digest) == size:
                 return algorithm, digest

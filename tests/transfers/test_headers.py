@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ def something_like_headers(dice: Dice) -> dict[str, str]:
 def test_whatever_the_headers_of_a_download_say(given: tuple[int, dict[str, str]]) -> None:
     status, headers = given
     answer: Any = SimpleNamespace(status_code=status, headers=CaseInsensitiveDict(headers))
-    download = Download(SimpleNamespace(), answer, "storage.example")  # type: ignore[arg-type]
+    download = Download(ExitStack(), answer, "storage.example")
     assert download.size is None or 0 <= download.size < 10**18
     assert download.start == -1 or 0 <= download.start < 10**18
     assert download.partial or download.start == 0
