@@ -85,22 +85,12 @@ def get_provider_info() -> dict[str, Any]:
                     "request_timeout": {
                         "label": "Request timeout",
                         "description": "Seconds that Stream may take to answer one request",
-                        "schema": {
-                            "type": ["number", "null"],
-                            "default": 30,
-                            "minimum": 1,
-                            "maximum": 3600,
-                        },
+                        "schema": {"type": ["number", "null"], "default": 30, "minimum": 1, "maximum": 3600},
                     },
                     "rate_limit_share": {
                         "label": "Rate limit share",
                         "description": "The part of each endpoint's budget that Airflow may use, from 0 to 1",
-                        "schema": {
-                            "type": ["number", "null"],
-                            "default": 0.8,
-                            "minimum": 0.01,
-                            "maximum": 1,
-                        },
+                        "schema": {"type": ["number", "null"], "default": 0.8, "minimum": 0.01, "maximum": 1},
                     },
                 },
             }
