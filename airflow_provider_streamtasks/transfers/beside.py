@@ -19,12 +19,11 @@ class Beside(Draft):
     A file ``.NAME.<16 hex digits>.part`` in the same folder. What dead processes left there is removed.
 
     :param path: where the file appears
-    :param size: not needed here
     :param replace: whether it may replace a file that is there
     :raises OSError: if nothing can be written there
     """
 
-    def __init__(self, path: ObjectStoragePath, size: int | None, *, replace: bool) -> None:
+    def __init__(self, path: ObjectStoragePath, *, replace: bool) -> None:
         self._path = path
         self._fs: Any = path.fs
         self._replace = replace

@@ -19,7 +19,6 @@ from airflow_provider_streamtasks.protocol.fields import Text
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 _AZURE_HOST = re.compile(r"abfss?://([^/@]*)@([^/@]*\.[^/@]*)(/.*)?", re.IGNORECASE)
-_LOSES_CONTAINER = re.compile(r"adl://", re.IGNORECASE)
 
 
 def check_notation(name: str, given: Any) -> None:
@@ -36,7 +35,7 @@ def check_notation(name: str, given: Any) -> None:
             f"{name} is {text!r}: Airflow expects a connection's id before the @, the container after it. "
             f"Write abfs://CONNECTION@{container}{rest or '/'}; the account stands in the connection"
         )
-    if _LOSES_CONTAINER.match(text):
+    if text.lower().startswith("adl://"):
         # Airflow 3.3's ObjectStoragePath("adl://container/key") is the path /key.
         raise ValueError(f"{name} is {text!r}: in adl://, Airflow loses the container. Write abfs://")
 

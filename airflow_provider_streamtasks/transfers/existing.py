@@ -10,9 +10,9 @@ from airflow_provider_streamtasks.transfers.answers import may_write, meaning
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 
-def existing(path: ObjectStoragePath, *, keeps_others: bool) -> dict[str, Any] | None:
+def existing(path: ObjectStoragePath, *, keeps_others: bool) -> bool:
     """
-    Return what fsspec says of a file; ``None`` where a new one may be written.
+    Return whether there is a file; False where a new one may be written.
 
     In object storages, the beginning of other names is no file.
 
@@ -23,9 +23,9 @@ def existing(path: ObjectStoragePath, *, keeps_others: bool) -> dict[str, Any] |
     fs: Any = path.fs
     fs.invalidate_cache(path.parent.path)
     try:
-        found: dict[str, Any] = fs.info(path.path)
+        found = fs.info(path.path)
     except Exception as error:
         if may_write(meaning(error), keeps_others=keeps_others):
-            return None
+            return False
         raise
-    return None if storage_of(path.protocol).whole_at_close and found.get("type") == "directory" else found
+    return not (storage_of(path.protocol).whole_at_close and found.get("type") == "directory")

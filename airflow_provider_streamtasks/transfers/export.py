@@ -49,7 +49,6 @@ FILES_KEY = "files"
 
 _NAME_PARTS = ("stream_task_id", "index", "suffix")
 _FROM_ROOT = re.compile(r"((file|local):(//([^/@]*@)?(?=/)|(?!//)))?/", re.IGNORECASE)
-_READ_ONLY = re.compile(r"https?://", re.IGNORECASE)
 _POLICIES = ("error", "skip", "overwrite")
 
 
@@ -165,7 +164,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination
         conn_id = self.storage_conn_id and Text().parse("storage_conn_id", self.storage_conn_id)
-        if _READ_ONLY.match(str(given)):
+        if str(given).lower().startswith(("http://", "https://")):
             raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
         folder = storage_path("destination", given, conn_id or None)
         if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):

@@ -102,7 +102,7 @@ def operations_of(stream_task_id: Any) -> list[str]:
     """
     found: dict[str, None] = {}
     seen: set[str] = set()
-    operators = _sources(stream_task_id)
+    operators = _operators_behind(stream_task_id)
     while operators:
         operator = operators.pop(0)
         if operator.task_id in seen:
@@ -112,7 +112,7 @@ def operations_of(stream_task_id: Any) -> list[str]:
         if name := getattr(getattr(kind, "stream_operation", None), "name", None):
             found[name] = None
         else:  # what waits hands on
-            operators += _sources(getattr(operator, "stream_task_id", None))
+            operators += _operators_behind(getattr(operator, "stream_task_id", None))
     return list(found)
 
 
@@ -134,6 +134,6 @@ def dataset_name(path: ObjectStoragePath) -> tuple[str, str]:
     return f"{scheme}://{bucket}", key
 
 
-def _sources(value: Any) -> list[Any]:
+def _operators_behind(value: Any) -> list[Any]:
     references: Iterable[tuple[Any, str]] = XComArg.iter_xcom_references(value)
     return [operator for operator, _ in references]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
@@ -62,11 +63,9 @@ def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
     async def rename() -> None:
         async with fs.client.start_sftp_client() as sftp:
             if replace:
-                try:
+                with suppress(SFTPOpUnsupported):  # then not fsspec's way out, which is to copy
                     await sftp.posix_rename(place, path.path)
                     return
-                except SFTPOpUnsupported:
-                    pass  # not fsspec's way out, which is to copy
             # In version 3 of the protocol, this replaces nothing.
             await sftp.rename(place, path.path)
 
@@ -78,5 +77,5 @@ def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
 
 
 def _check_free(path: ObjectStoragePath) -> None:
-    if existing(path, keeps_others=False) is not None:
+    if existing(path, keeps_others=False):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

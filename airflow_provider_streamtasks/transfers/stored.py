@@ -101,13 +101,25 @@ def compare(source: ExportFile, path: ObjectStoragePath, *, compress: bool, prog
 
 def find(path: ObjectStoragePath) -> StoredFile | None:
     """
-    Return the file that is there; ``None`` where a new one may be written.
+    Return the file that is there, as reading it shows, and what its manifest says if that is of it.
 
+    :return: ``None`` where a new one may be written
     :raises OSError: if the storage does not tell whether there is one, or does not show it
     """
+    digest, count = hashlib.sha256(), 0
     with os_errors(path, "looked at"):
-        found = existing(path, keeps_others=bool(storage_of(path.protocol).keeps_others))
-        return None if found is None else _present(path)
+        if not existing(path, keeps_others=bool(storage_of(path.protocol).keeps_others)):
+            return None
+        claimed = read_manifest(path)
+        fs: Any = path.fs
+        with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                count += len(chunk)
+    # Somebody's file of the same length may have replaced the one that the manifest was written for.
+    if claimed and (claimed.bytes, claimed.sha256) == (count, digest.hexdigest()):
+        return claimed
+    return StoredFile(str(path), count, digest.hexdigest())
 
 
 def write_manifest(path: ObjectStoragePath, stored: StoredFile) -> None:
@@ -142,23 +154,9 @@ def read_manifest(path: ObjectStoragePath) -> StoredFile | None:
 
 
 def _draft(path: ObjectStoragePath, size: int | None, *, replace: bool) -> Draft:
-    kind = Upload if storage_of(path.protocol).whole_at_close else Beside
-    return kind(path, size, replace=replace)
-
-
-def _present(path: ObjectStoragePath) -> StoredFile:
-    """Return the file that is there, as reading it shows, and what its manifest says if that is of it."""
-    claimed = read_manifest(path)
-    fs: Any = path.fs
-    digest, count = hashlib.sha256(), 0
-    with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            count += len(chunk)
-    # Somebody's file of the same length may have replaced the one that the manifest was written for.
-    if claimed and (claimed.bytes, claimed.sha256) == (count, digest.hexdigest()):
-        return claimed
-    return StoredFile(str(path), count, digest.hexdigest())
+    if storage_of(path.protocol).whole_at_close:
+        return Upload(path, size, replace=replace)
+    return Beside(path, replace=replace)
 
 
 def _count_lines(chunk: bytes) -> int:
