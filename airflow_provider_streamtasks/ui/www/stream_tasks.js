@@ -14,6 +14,7 @@ const MOST = 1000; // waits that the server hands out at once
 const SOON = 60; // seconds before a deadline from which it is red
 
 const h = (...all) => globalThis.React.createElement(...all);
+const together = (...children) => h(globalThis.React.Fragment, null, ...children);
 
 /** An answer that is none, with what to do about it. */
 class Refusal extends Error {
@@ -43,38 +44,18 @@ function refusal(status, detail) {
 
 /** Return the JSON behind an address; undefined if that may be missing and is. */
 async function ask(url, signal, { mayBeMissing = false } = {}) {
-  const own = new AbortController();
-  const give_up = () => own.abort();
-  const timer = setTimeout(give_up, PATIENCE);
-  signal.addEventListener("abort", give_up);
-  try {
-    let answer;
-    try {
-      answer = await fetch(url, {
-        credentials: "same-origin",
-        headers: { Accept: "application/json" },
-        signal: own.signal,
-      });
-    } catch {
-      throw new Refusal("The API server does not answer. This page goes on asking.");
-    }
-    if (mayBeMissing && answer.status === 404) return undefined;
-    let body;
-    try {
-      body = await answer.json();
-    } catch {
-      body = {};
-    }
-    if (!answer.ok) throw new Refusal(refusal(answer.status, detailOf(body, url)), answer.status);
-    return body;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", give_up);
-  }
-}
-
-function detailOf(body, url) {
-  return typeof body.detail === "string" ? body.detail : url.pathname;
+  const answer = await fetch(url, {
+    credentials: "same-origin",
+    headers: { Accept: "application/json" },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
+  }).catch(() => {
+    throw new Refusal("The API server does not answer. This page goes on asking.");
+  });
+  if (mayBeMissing && answer.status === 404) return undefined;
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
+  const detail = typeof body.detail === "string" ? body.detail : url.pathname;
+  throw new Refusal(refusal(answer.status, detail), answer.status);
 }
 
 /**
@@ -147,9 +128,8 @@ function duration(seconds) {
   return parts.join(" ");
 }
 
-function plural(number, one, many = `${one}s`) {
-  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
-}
+const inDigits = (number) => number.toLocaleString("en");
+const plural = (number, one) => `${inDigits(number)} ${number === 1 ? one : `${one}s`}`;
 
 const secondsBetween = (from, to) => (Date.parse(to) - Date.parse(from)) / 1000;
 
@@ -215,12 +195,10 @@ function Ids({ wait }) {
   const count = wait.stream_task_count;
   if (count === null) return "cannot be read: the log of the API server says why";
   const ids = wait.stream_task_ids;
-  return h(
-    globalThis.React.Fragment,
-    null,
-    count > 1 && h(Text, { as: "span", fontWeight: "bold" }, `${count.toLocaleString("en")}: `),
+  return together(
+    count > 1 && h(Text, { as: "span", fontWeight: "bold" }, `${inDigits(count)}: `),
     ids.flatMap((id, place) => [place ? ", " : "", h(Code, { key: id, whiteSpace: "nowrap" }, id)]),
-    count > ids.length && ` and ${(count - ids.length).toLocaleString("en")} more`,
+    count > ids.length && ` and ${inDigits(count - ids.length)} more`,
   );
 }
 
@@ -234,13 +212,21 @@ function Progress({ progress, now }) {
   const { Text } = globalThis.ChakraUI;
   if (!progress) return h(Text, { as: "span", color: "fg.muted" }, "not recorded yet");
   const { status, said_at: at, stream_tasks: all, finished, failed, errors_since: silent } = progress;
-  return h(
-    globalThis.React.Fragment,
-    null,
+  return together(
     at ? h(Moment, { at }, `${status}, ${duration(secondsBetween(at, now))} ago`) : "nothing yet",
-    all > 1 && `; ${finished.toLocaleString("en")} of ${all.toLocaleString("en")} finished`,
-    failed > 0 && h(Text, { as: "span", color: "fg.error" }, `, ${failed.toLocaleString("en")} failed`),
+    all > 1 && `; ${inDigits(finished)} of ${inDigits(all)} finished`,
+    failed > 0 && h(Text, { as: "span", color: "fg.error" }, `, ${inDigits(failed)} failed`),
     silent && h(Text, { as: "span", color: "fg.warning" }, `; only errors for ${duration(secondsBetween(silent, now))}`),
+  );
+}
+
+function Grid({ names, children, ...how }) {
+  const { Table } = globalThis.ChakraUI;
+  return h(
+    Table.Root,
+    { size: "sm", ...how },
+    h(Table.Header, null, h(Table.Row, null, names.map((name) => h(Table.ColumnHeader, { key: name }, name)))),
+    h(Table.Body, null, children),
   );
 }
 
@@ -263,22 +249,13 @@ function Waits({ waits, now }) {
     Box,
     { overflowX: "auto" },
     h(
-      Table.Root,
-      { size: "sm", striped: true },
-      h(
-        Table.Header,
-        null,
-        h(Table.Row, null, COLUMNS.map(([name]) => h(Table.ColumnHeader, { key: name }, name))),
-      ),
-      h(
-        Table.Body,
-        null,
-        waits.map((wait) =>
-          h(
-            Table.Row,
-            { key: row(wait), "data-testid": "wait" },
-            COLUMNS.map(([name, cell]) => h(Table.Cell, { key: name }, cell(wait, now))),
-          ),
+      Grid,
+      { names: COLUMNS.map(([name]) => name), striped: true },
+      waits.map((wait) =>
+        h(
+          Table.Row,
+          { key: row(wait), "data-testid": "wait" },
+          COLUMNS.map(([name, cell]) => h(Table.Cell, { key: name }, cell(wait, now))),
         ),
       ),
     ),
@@ -364,16 +341,14 @@ function AllWaits({ place }) {
         : h(Notice, { status: "info", title: "No Airflow task is waiting for Stream." }, NOTHING);
     }
     const more = total - waits.length;
-    return h(
-      globalThis.React.Fragment,
-      null,
+    return together(
       h(Text, { color: "fg.muted", mb: 2 }, plural(total, "wait")),
       h(Waits, { waits, now }),
       more > 0 &&
         h(
           HStack,
           { mt: 3 },
-          h(Text, { "data-testid": "more" }, `and ${more.toLocaleString("en")} more, whose deadlines are later.`),
+          h(Text, { "data-testid": "more" }, `and ${inDigits(more)} more, whose deadlines are later.`),
           limit < MOST
             ? h(Button, { onClick: () => setLimit(MOST), size: "xs", variant: "outline" }, "Show more")
             : h(Text, null, "Narrow them by a part of an id."),
@@ -488,29 +463,16 @@ function Batches({ batches }) {
     return { name, color, advice, count: those.length, items: those.reduce((sum, { size }) => sum + size, 0) };
   }).filter(({ count }) => count);
   return h(
-    Table.Root,
-    { size: "sm", my: 3 },
-    h(
-      Table.Header,
-      null,
+    Grid,
+    { names: ["Batches", "Number", "Items", "What to do"], my: 3 },
+    rows.map(({ name, color, count, items, advice }) =>
       h(
         Table.Row,
-        null,
-        ["Batches", "Number", "Items", "What to do"].map((name) => h(Table.ColumnHeader, { key: name }, name)),
-      ),
-    ),
-    h(
-      Table.Body,
-      null,
-      rows.map(({ name, color, count, items, advice }) =>
-        h(
-          Table.Row,
-          { key: name, "data-testid": `batches-${name}` },
-          h(Table.Cell, { color }, name),
-          h(Table.Cell, null, count.toLocaleString("en")),
-          h(Table.Cell, null, items.toLocaleString("en")),
-          h(Table.Cell, null, advice),
-        ),
+        { key: name, "data-testid": `batches-${name}` },
+        h(Table.Cell, { color }, name),
+        h(Table.Cell, null, inDigits(count)),
+        h(Table.Cell, null, inDigits(items)),
+        h(Table.Cell, null, advice),
       ),
     ),
   );
@@ -524,7 +486,7 @@ function Failed({ failed }) {
     Notice,
     { status: "warning", title: `${plural(items.length, "item")} failed inside. Stream did the rest.` },
     shown.map(([item, why]) => h("div", { key: item }, h(Code, null, item), ` ${String(why)}`)),
-    items.length > shown.length && `and ${plural(items.length - shown.length, "more", "more")}, in the XCom failed_items.`,
+    items.length > shown.length && `and ${inDigits(items.length - shown.length)} more, in the XCom failed_items.`,
   );
 }
 
@@ -533,9 +495,7 @@ function OneInstance({ place, title, filter }) {
   const state = usePolled((signal) => loadInstance(place, signal), JSON.stringify(place));
   const body = ({ as_of: now, waits, ids, failed, batches, onWorker, xcomsHidden }) => {
     const nothing = !waits.length && !ids.length && !batches.length && !Object.keys(failed).length;
-    return h(
-      globalThis.React.Fragment,
-      null,
+    return together(
       waits.length
         ? h(Waits, { waits, now })
         : onWorker.length
@@ -563,7 +523,7 @@ function OneInstance({ place, title, filter }) {
           { my: 3, "data-testid": "stream-task-ids" },
           `${plural(ids.length, "Stream task")}: `,
           ids.slice(0, 20).flatMap((id, i) => [i ? ", " : "", h(Code, { key: id }, id)]),
-          ids.length > 20 && ` and ${(ids.length - 20).toLocaleString("en")} more, in the XCom task_ids`,
+          ids.length > 20 && ` and ${inDigits(ids.length - 20)} more, in the XCom task_ids`,
         ),
     );
   };
@@ -572,15 +532,10 @@ function OneInstance({ place, title, filter }) {
 
 /** The tab. Its properties are those that Airflow's UI hands to it. */
 function Tab({ dagId, runId, taskId, mapIndex, taskInstance }) {
-  const looped = taskInstance?.in_loop;
-  const place = {
-    dag_id: dagId,
-    run_id: runId,
-    task_id: taskId,
-    map_index: looped ? undefined : mapIndex,
-    region_id: looped ? taskInstance.region_id : undefined,
-    region_index: looped ? taskInstance.region_index : undefined,
-  };
+  const index = taskInstance?.in_loop
+    ? { region_id: taskInstance.region_id, region_index: taskInstance.region_index }
+    : { map_index: mapIndex };
+  const place = { dag_id: dagId, run_id: runId, task_id: taskId, ...index };
   return isWhole(place) ? h(OneInstance, { place, title: "Stream" }) : null;
 }
 
