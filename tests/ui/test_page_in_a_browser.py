@@ -353,6 +353,19 @@ class TestTrouble:
         one.context.unroute("**/streamtasks/waits*")
         page.get_by_text("The API server does not answer.").wait_for(state="detached")
 
+    def test_what_was_seen_stays_while_a_proxy_answers_with_its_own_login(
+        self, reader: Any, waits: Waits, now: datetime
+    ) -> None:
+        add(waits, now, "exports")
+        one = reader()
+        page = one.open(PAGE)
+        page.get_by_test_id("wait").wait_for()
+        one.context.route("**/streamtasks/waits*", lambda route: route.fulfill(body="<html>Log in</html>"))
+        page.get_by_text("What came is no answer of Airflow's.").wait_for()
+        assert page.get_by_test_id("wait").count() == 1
+        one.context.unroute("**/streamtasks/waits*")
+        page.get_by_text("What came is no answer of Airflow's.").wait_for(state="detached")
+
     @pytest.mark.parametrize(
         ("status", "sentence"),
         [

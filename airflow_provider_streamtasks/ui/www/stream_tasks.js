@@ -52,9 +52,12 @@ async function ask(url, signal, { mayBeMissing = false } = {}) {
     throw new Refusal("The API server does not answer. This page goes on asking.");
   });
   if (mayBeMissing && answer.status === 404) return undefined;
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
-  const detail = typeof body.detail === "string" ? body.detail : url.pathname;
+  const body = await answer.json().catch(() => undefined);
+  if (answer.ok && body) return body;
+  if (answer.ok) {
+    throw new Refusal("What came is no answer of Airflow's. If a proxy wants you to log in again, reload the page.");
+  }
+  const detail = typeof body?.detail === "string" ? body.detail : url.pathname;
   throw new Refusal(refusal(answer.status, detail), answer.status);
 }
 
