@@ -61,7 +61,7 @@ PLACES = {"system": ("system", "docs"), "more": ("system",), "chaos": ("chaos",)
 """Mark -> the folders in which the Makefile looks for its tests."""
 
 LONGEST = ("triggerers", "real_airflow", "exactly_once", "example_dags", "without_workers", "deployments")
-"""Files of system tests that take two minutes or more: they begin first, so that none runs alone at the end."""
+"""Files of system tests that take two minutes or more: begun first, so that none runs alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
