@@ -270,10 +270,10 @@ class StreamBaseOperator(StreamTaskWaiter):
         with self._read_items(context, options) as items:
             self._refuse_too_many(items)
             return Submitter(
-                self.hook,
-                self.stream_operation,
-                options,
-                stored,
+                hook=self.hook,
+                operation=self.stream_operation,
+                options=options,
+                stored=stored,
                 noun=self.pollable.noun,
                 resubmit_uncertain=self.on_ambiguous == "resubmit",
                 pause=lambda seconds: self._pause(context, seconds, may_leave=stored.kept),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
@@ -28,6 +29,7 @@ SPREAD = 0.5
 """Seconds over which those come back that waited for the same window."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Submitter:
     """
     Submits what the ledger does not have yet.
@@ -42,29 +44,20 @@ class Submitter:
     :param log: gets a line for each batch
     """
 
-    def __init__(
-        self,
-        hook: StreamHook,
-        operation: Operation,
-        options: Mapping[str, Any],
-        stored: StoredLedger,
-        *,
-        noun: str,
-        resubmit_uncertain: bool,
-        pause: Callable[[float], None],
-        log: Logger,
-    ) -> None:
-        self._hook = hook
-        self._operation = operation
-        self._options = options
-        self._stored = stored
-        self._noun = noun
-        self._resubmit_uncertain = resubmit_uncertain
-        self._pause = pause
-        self._log = log
-        self._share = hook.get_conn().connection.rate_limit_share
-        self._budget: RateLimit | None = None
-        self._budget_read = 0.0
+    hook: StreamHook
+    operation: Operation
+    options: Mapping[str, Any]
+    stored: StoredLedger
+    noun: str
+    resubmit_uncertain: bool
+    pause: Callable[[float], None]
+    log: Logger
+    _budget: RateLimit | None = field(default=None, init=False)
+    _budget_read: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        # Without a connection, nothing is recorded as sent.
+        self._share = self.hook.get_conn().connection.rate_limit_share
 
     def submit(self, items: ItemFile) -> Mapping[str, Any] | None:
         """
@@ -74,26 +67,26 @@ class Submitter:
         :raises StreamSubmissionException: if an earlier try submitted other items
         :raises StreamException: if Stream did not accept a batch, or did not say; later ones were not sent
         """
-        ledger = self._stored.ledger
+        ledger = self.stored.ledger
         if ledger.entries:
-            self._log.info("Resuming after %d batches that were submitted before", len(ledger.entries))
+            self.log.info("Resuming after %d batches that were submitted before", len(ledger.entries))
         self._ask_for_budget()
-        cap = self._operation.items.cap if self._operation.items else 1
+        cap = self.operation.items.cap if self.operation.items else 1
         batches = -(-len(items) // cap)
         began, sent, result = time.monotonic(), 0, None
-        for batch in ledger.to_send(iter(items), cap, resubmit_uncertain=self._resubmit_uncertain):
+        for batch in ledger.to_send(iter(items), cap, resubmit_uncertain=self.resubmit_uncertain):
             submission = self._submit(batch, f"batch {batch.index + 1} of {batches}")
             result = submission.result if batches == 1 else None
             sent += len(batch.items)
-            what = f"{self._noun} {submission.task_id}" if submission.task_id else "done at once"
-            if not self._operation.items:
-                self._log.info("%s: %s", self._operation.label, what)
+            what = f"{self.noun} {submission.task_id}" if submission.task_id else "done at once"
+            if not self.operation.items:
+                self.log.info("%s: %s", self.operation.label, what)
                 continue
             rate = sent / (time.monotonic() - began)
             left = max(0, len(items) - batch.index * cap - batch.size)
-            self._log.info(
+            self.log.info(
                 "%s, batch %d of %d: %d items, %s (%.0f items/s, %d left, %.0f s at this rate)",
-                self._operation.label,
+                self.operation.label,
                 batch.index + 1,
                 batches,
                 len(batch.items),
@@ -105,23 +98,23 @@ class Submitter:
         return result
 
     def _submit(self, batch: Batch, name: str) -> Submission:
-        ledger = self._stored.ledger
+        ledger = self.stored.ledger
         refusals = 0
         if (pause := batch.not_before - time.time()) > 0.0:
-            self._log.info("Stream's own rate limit failed %s; pausing for %.1f s", name, pause)
+            self.log.info("Stream's own rate limit failed %s; pausing for %.1f s", name, pause)
             self._pause_spread(pause)
         while True:
             self._keep_to_budget()
             before = ledger.sending(batch)
             if before and before.state is State.UNCERTAIN:
-                self._log.warning("Stream may have accepted %s, which is submitted again", name)
-            self._stored.save(batch.index)
+                self.log.warning("Stream may have accepted %s, which is submitted again", name)
+            self.stored.save(batch.index)
             try:
-                submission = self._hook.submit(
-                    self._operation,
-                    batch.items if self._operation.items else (),
+                submission = self.hook.submit(
+                    self.operation,
+                    batch.items if self.operation.items else (),
                     again_if=self._is_sent_again,
-                    **self._options,
+                    **self.options,
                 )
             except StreamException as error:
                 if errors.is_ambiguous(error):
@@ -129,7 +122,7 @@ class Submitter:
                     error.batch = f"{name}, {batch.describe()}"
                 else:
                     ledger.refused(batch, before)
-                self._stored.save(batch.index)
+                self.stored.save(batch.index)
                 if not isinstance(error, StreamRateLimitException) or error.unrecoverable:
                     raise
                 self._budget = None
@@ -138,7 +131,7 @@ class Submitter:
                 refusals += 1
             else:
                 ledger.accepted(batch, submission.task_id, failed_items(submission.result))
-                self._stored.save(batch.index)
+                self.stored.save(batch.index)
                 self._budget, self._budget_read = submission.budget, time.monotonic()
                 return submission
 
@@ -146,15 +139,15 @@ class Submitter:
         # A 429 is not ridden out here: its pause may be long, and the worker need not be held for it.
         if isinstance(error, StreamRateLimitException):
             return False
-        return errors.is_not_taken(error) or (self._resubmit_uncertain and errors.is_ambiguous(error))
+        return errors.is_not_taken(error) or (self.resubmit_uncertain and errors.is_ambiguous(error))
 
     def _ask_for_budget(self) -> None:
         # Others may have used this window's budget up, and a refused submission counts against it, too.
-        if self._operation.name:
+        if self.operation.name:
             try:
-                self._budget = self._hook.get_budget(self._operation.name)
+                self._budget = self.hook.get_budget(self.operation.name)
             except StreamException as error:
-                self._log.warning("Stream does not say what is left of the budget: %s", error)
+                self.log.warning("Stream does not say what is left of the budget: %s", error)
             self._budget_read = time.monotonic()
 
     def _keep_to_budget(self) -> None:
@@ -162,8 +155,8 @@ class Submitter:
             seconds = self._budget.pause(self._share, age=time.monotonic() - self._budget_read)
             if seconds:
                 self._budget = None
-                self._log.info("Our share of this minute's budget is used up; pausing for %.1f s", seconds)
+                self.log.info("Our share of this minute's budget is used up; pausing for %.1f s", seconds)
                 self._pause_spread(seconds)
 
     def _pause_spread(self, seconds: float) -> None:
-        self._pause(seconds + random.uniform(0.05, SPREAD))  # noqa: S311 - spreads load, guards nothing
+        self.pause(seconds + random.uniform(0.05, SPREAD))  # noqa: S311 - spreads load, guards nothing
