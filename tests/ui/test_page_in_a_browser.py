@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from airflow_provider_streamtasks._compat import KEEPS_TABS_OFF_OTHERS
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
+from airflow_provider_streamtasks.sandbox import Sandbox
 from airflow_provider_streamtasks.triggers.task import BACKSTOP
 from tests.browser import DRAWN, Reader, chromium
 from tests.ui.conftest import Waits, token
@@ -340,31 +341,35 @@ class TestOneInstance:
 
 
 class TestTrouble:
-    def test_what_was_seen_stays_while_the_server_does_not_answer(
-        self, reader: Any, waits: Waits, now: datetime
+    @pytest.mark.parametrize(
+        ("trouble", "sentence"),
+        [
+            ("nobody listens", "The API server does not answer."),
+            ("the answer breaks off", "The API server does not answer."),
+            ("a proxy's own login", "What came is no answer of Airflow's."),
+        ],
+    )
+    def test_what_was_seen_stays_while_no_answer_comes(
+        self, reader: Any, waits: Waits, now: datetime, sandbox: Sandbox, trouble: str, sentence: str
     ) -> None:
-        add(waits, now, "exports")
-        one = reader()
-        page = one.open(PAGE)
-        page.get_by_test_id("wait").wait_for()
-        one.context.route("**/streamtasks/waits*", lambda route: route.abort())
-        page.get_by_text("The API server does not answer.").wait_for()
-        assert page.get_by_test_id("wait").count() == 1
-        one.context.unroute("**/streamtasks/waits*")
-        page.get_by_text("The API server does not answer.").wait_for(state="detached")
+        def route(route: Any) -> None:
+            if trouble == "nobody listens":
+                route.abort()
+            elif trouble == "the answer breaks off":
+                route.continue_(url=f"{sandbox.url}/api/v2/tasks/any")
+            else:
+                route.fulfill(body="<html>Log in</html>")
 
-    def test_what_was_seen_stays_while_a_proxy_answers_with_its_own_login(
-        self, reader: Any, waits: Waits, now: datetime
-    ) -> None:
+        sandbox.control.fault("truncated")
         add(waits, now, "exports")
         one = reader()
         page = one.open(PAGE)
         page.get_by_test_id("wait").wait_for()
-        one.context.route("**/streamtasks/waits*", lambda route: route.fulfill(body="<html>Log in</html>"))
-        page.get_by_text("What came is no answer of Airflow's.").wait_for()
+        one.context.route("**/streamtasks/waits*", route)
+        page.get_by_text(sentence).wait_for()
         assert page.get_by_test_id("wait").count() == 1
         one.context.unroute("**/streamtasks/waits*")
-        page.get_by_text("What came is no answer of Airflow's.").wait_for(state="detached")
+        page.get_by_text(sentence).wait_for(state="detached")
 
     @pytest.mark.parametrize(
         ("status", "sentence"),

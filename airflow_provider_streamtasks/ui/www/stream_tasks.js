@@ -44,16 +44,17 @@ function refusal(status, detail) {
 
 /** Return the JSON behind an address; undefined if that may be missing and is. */
 async function ask(url, signal, { mayBeMissing = false } = {}) {
+  const silence = () => {
+    throw new Refusal("The API server does not answer. This page goes on asking.");
+  };
   const answer = await fetch(url, {
     credentials: "same-origin",
     headers: { Accept: "application/json" },
     signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
-  }).catch(() => {
-    throw new Refusal("The API server does not answer. This page goes on asking.");
-  });
+  }).catch(silence);
   if (mayBeMissing && answer.status === 404) return undefined;
-  const body = await answer.json().catch(() => undefined);
-  if (answer.ok && body) return body;
+  const body = decoded(await answer.text().catch(silence));
+  if (answer.ok && body instanceof Object) return body;
   if (answer.ok) {
     throw new Refusal("What came is no answer of Airflow's. If a proxy wants you to log in again, reload the page.");
   }
