@@ -85,8 +85,8 @@ with DAG(
         product="chat",
         settings={"path": "s3://bucket/doomed.json", "mode": "upsert"},
         # The numbers of the sandbox; Stream does not explain its own.
-        completed_states=[2],
-        failed_states=[3],
+        completed_states=[3],
+        failed_states=[4],
     )
     # Starts whatever else there is, from its method, path and body.
     StreamOperationOperator(

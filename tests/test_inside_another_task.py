@@ -98,7 +98,7 @@ def test_an_import_of_the_second_generation_is_waited_for_where_it_is(run: Run) 
         task_id="import",
         product="chat",
         settings={"path": "s3://bucket/users.json", "mode": "upsert"},
-        completed_states=[2],
+        completed_states=[3],
         **WAITS,
     )
     assert isinstance(importing.execute(run.context), str)

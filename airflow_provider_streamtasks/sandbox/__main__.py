@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         help="makes faults with a probability repeatable (default: %(default)s)",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse to export channels that the sandbox does not have"
+        "--strict",
+        action="store_true",
+        help="refuse exports of channels that are not there, and polls of an import v2 without a body",
     )
     return parser
 

@@ -35,7 +35,8 @@ class StreamApi:
     :param api_secret: the secret that their tokens must be signed with.
     :param window: length of a rate limit window in seconds.
     :param seed: makes faults with a ``probability`` repeatable.
-    :param strict: whether exports of channels that the directory does not have are refused.
+    :param strict: whether exports of channels that the directory does not have are refused, and polls of an
+        import v2 without a body.
     :param clock: Unix time in seconds.
     """
 
@@ -59,7 +60,7 @@ class StreamApi:
         self.directory = Directory(clock)
         self.messages = Messages(self.directory)
         self.jobs: dict[str, Job] = {}
-        self.imports = data_import.Imports(clock, self.fates, self.storage, self.jobs)
+        self.imports = data_import.Imports(clock, self.fates, self.storage, self.jobs, strict=strict)
         self.strict = strict
         version_two = [
             *(

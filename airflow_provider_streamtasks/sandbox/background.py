@@ -52,7 +52,8 @@ def running_sandbox(
     :param api_secret: the secret that their tokens must be signed with.
     :param window: length of a rate limit window in seconds; shorter than 60 scales the minute.
     :param seed: makes faults with a ``probability`` repeatable.
-    :param strict: whether exports of channels that it does not have are refused, as Stream does.
+    :param strict: whether exports of channels that it does not have are refused, as Stream does, and polls of
+        an import v2 without a body.
     :param port: 0 picks a free one.
     """
     api = StreamApi(api_key, api_secret, window=window, seed=seed, strict=strict)

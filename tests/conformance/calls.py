@@ -447,7 +447,7 @@ TABLE = (
     ),
     Row(
         operation="ListImportV2Tasks",
-        getstream=Call("list_import_v2_tasks", {"state": 0}),
+        getstream=Call("list_import_v2_tasks", {"state": 1}),
         given="import_v2",
     ),
     Row(

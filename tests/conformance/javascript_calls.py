@@ -187,7 +187,7 @@ JAVASCRIPT = (
         settings={"path": "s3://bucket/file", "mode": "upsert"},
     ),
     _node("GetImportV2Task", "getImportV2Task", id=GIVEN),
-    _node("ListImportV2Tasks", "listImportV2Tasks", state=0),
+    _node("ListImportV2Tasks", "listImportV2Tasks", state=1),
     _node("CancelImportV2Task", "cancelImportV2Task", id=GIVEN),
     _node("DeleteImportV2Task", "deleteImportV2Task", id=GIVEN),
     _node(

@@ -131,14 +131,14 @@ class TestImports:
         sandbox.control.fate(operation="CreateImportV2Task", pending=60)
         settings = ImportV2TaskSettings(path="s3://bucket/file", mode="upsert")
         created = stream.create_import_v2_task(product="chat", settings=settings).data
-        assert (created.state, created.product, created.settings.path) == (0, "chat", "s3://bucket/file")
+        assert (created.state, created.product, created.settings.path) == (1, "chat", "s3://bucket/file")
         sandbox.control.fate(stream_task_id=created.id, running=60)
-        assert stream.get_import_v2_task(id=created.id).data.state == 1
+        assert stream.get_import_v2_task(id=created.id).data.state == 2
         sandbox.control.fate(stream_task_id=created.id, result={"users": 3})
         done = stream.get_import_v2_task(id=created.id).data
-        assert (done.state, done.result) == (2, {"users": 3})
-        assert [each.id for each in stream.list_import_v2_tasks(state=2).data.import_tasks] == [created.id]
-        assert stream.list_import_v2_tasks(state=1).data.import_tasks == []
+        assert (done.state, done.result) == (3, {"users": 3})
+        assert [each.id for each in stream.list_import_v2_tasks(state=3).data.import_tasks] == [created.id]
+        assert stream.list_import_v2_tasks(state=2).data.import_tasks == []
 
     async def test_a_queued_import_can_be_cancelled_or_deleted(
         self, stream: Stream, sandbox: Sandbox
@@ -147,7 +147,7 @@ class TestImports:
         settings = ImportV2TaskSettings(path="file")
         first = stream.create_import_v2_task(product="feeds", settings=settings).data.id
         stream.cancel_import_v2_task(id=first)
-        assert stream.get_import_v2_task(id=first).data.state == 4
+        assert stream.get_import_v2_task(id=first).data.state == 5
         with pytest.raises(StreamApiException, match="cannot be cancelled"):
             stream.cancel_import_v2_task(id=first)
         with pytest.raises(StreamApiException, match="cannot be deleted"):
@@ -165,6 +165,6 @@ class TestImports:
         ).data.id
         stream.cancel_import_v2_task(id=created)
         states: list[int] = []
-        while not states or states[-1] == 1:
+        while not states or states[-1] == 2:
             states.append(stream.get_import_v2_task(id=created).data.state)
-        assert states[-1] == 4
+        assert states[-1] == 5

@@ -202,12 +202,12 @@ def test_a_failed_import_says_what_is_wrong_with_the_file(
         product="chat",
         settings={"path": "x.json"},
         wait_for_completion=True,
-        completed_states=[2],
-        failed_states=[3],
+        completed_states=[3],
+        failed_states=[4],
     )
     what, _, _, to_do, _ = lines(fail(import_v2))
     assert what.endswith(
-        "CreateImportV2Task ended with import_failed: the import ended as 3: user.id required; "
+        "CreateImportV2Task ended with import_failed: the import ended as 4: user.id required; "
         "user.id required; user.id required and 1 more"
     )
     assert to_do == (

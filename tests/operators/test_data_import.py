@@ -14,16 +14,16 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
-from airflow_provider_streamtasks.sandbox import SandboxControl
+from airflow_provider_streamtasks.sandbox import SandboxControl, running_sandbox
 from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
 from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
 from tests.airflow_tasks import Run, revived
-from tests.conftest import Logs
+from tests.conftest import Logs, SetConnection
 from tests.triggerer import Triggerer
 
 WAYS = {"on-the-worker": False, "deferred": True}
-QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4  # as the sandbox numbers them
+QUEUED, PROCESSING, COMPLETED, FAILED, CANCELLED = 1, 2, 3, 4, 5  # as the sandbox numbers them
 REPORT: dict[str, Any] = {
     "Stats": {"users": 3},
     "Errors": [
@@ -196,7 +196,7 @@ class TestSecondGeneration:
         self, waiting: dict[str, Any], control: SandboxControl
     ) -> None:
         control.fate(operation="CreateImportV2Task", pending=0, running=0.1, end="failed")
-        with pytest.raises(StreamTaskException, match="the import ended as 3"):
+        with pytest.raises(StreamTaskException, match="the import ended as 4"):
             Run().execute(lambda: second(**waiting))
 
     def test_a_state_that_nobody_named_is_waited_on(
@@ -213,6 +213,18 @@ class TestSecondGeneration:
             Run().execute(lambda: operator)
         operator.on_kill()
         assert operations(control)[-1] == "CancelImportV2Task"
+
+    def test_a_poll_has_the_body_without_which_stream_refuses_it(
+        self, waiting: dict[str, Any], set_connection: SetConnection
+    ) -> None:
+        with running_sandbox(strict=True) as strict:
+            set_connection(host=strict.url, login=strict.api_key, password=strict.api_secret)
+            strict.control.fate(pending=0, running=0.1)
+            import_id = Run().execute(lambda: second(**waiting))
+            polls = strict.control.journal("GetImportV2Task")
+        assert polls
+        assert {entry["path"] for entry in polls} == {f"/api/v2/imports/v2/{import_id}"}
+        assert all(entry["body"] == {} for entry in polls)
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -252,10 +264,10 @@ class TestSensor:
         control.fate(pending=0, running=0, end="failed")
         import_id = Run().execute(second)
         run = Run()
-        with pytest.raises(StreamTaskFailed, match="the import ended as 3"):
+        with pytest.raises(StreamTaskFailed, match="the import ended as 4"):
             run.execute(
                 lambda: StreamImportSensor(
-                    task_id="wait", import_id=import_id, completed_states=[2], failed_states=[3]
+                    task_id="wait", import_id=import_id, completed_states=[COMPLETED], failed_states=[FAILED]
                 )
             )
         assert run.xcoms == {}
@@ -266,10 +278,10 @@ class TestSensor:
         control.fate(pending=0, running=0, end="failed", result={"description": "no such bucket"})
         import_id = Run().execute(second)
         run = Run()
-        with pytest.raises(StreamTaskFailed, match="the import ended as 3: no such bucket"):
+        with pytest.raises(StreamTaskFailed, match="the import ended as 4: no such bucket"):
             run.execute(
                 lambda: StreamImportSensor(
-                    task_id="wait", import_id=import_id, completed_states=[2], failed_states=[3]
+                    task_id="wait", import_id=import_id, completed_states=[COMPLETED], failed_states=[FAILED]
                 )
             )
         assert run.xcoms == {"validation_report": {import_id: {"description": "no such bucket"}}}
@@ -326,7 +338,7 @@ class TestEndInTheTriggerer:
     ) -> None:
         control.fate(operation="CreateImportV2Task", pending=0, running=0, end="failed", result=REPORT)
         run = Run()
-        with pytest.raises(StreamTaskException, match="the import ended as 3"):
+        with pytest.raises(StreamTaskException, match="the import ended as 4"):
             run.execute(lambda: second(**waits), triggerer)
         assert len(run.events) == 1
         assert list(run.xcoms) == ["task_ids", "validation_report"]

@@ -391,3 +391,12 @@ def test_a_long_answer_is_compressed_for_those_who_ask(raw: RawClient) -> None:
     assert compressed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert json.loads(gzip.decompress(compressed.content)).keys() == plain.json.keys()
+
+
+def test_a_strict_sandbox_polls_an_import_v2_only_with_a_body() -> None:
+    with running_sandbox(strict=True) as sandbox:
+        raw = RawClient(sandbox)
+        created = raw.send("POST", "/api/v2/imports/v2", {"product": "chat", "settings": {"path": "f"}}).json
+        path = f"/api/v2/imports/v2/{created['id']}"
+        assert raw.send("GET", path).status == 400
+        assert raw.send("GET", path, {}).json["state"] == created["state"]

@@ -97,7 +97,7 @@ def test_a_wait_for_imports_begins_and_ends_there_too(
     connection: None, control: SandboxControl, triggerer: Triggerer
 ) -> None:
     control.fate(pending=0, running=0.3, result=OK)
-    states = {"completed_states": [2], "failed_states": [3, 4]}  # as the sandbox numbers them
+    states = {"completed_states": [3], "failed_states": [4, 5]}  # as the sandbox numbers them
     settings = {"path": "s3://bucket/import.json"}
     import_id = Run().execute(
         lambda: StreamImportV2Operator(task_id="start", product="chat", settings=settings)

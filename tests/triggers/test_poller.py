@@ -24,7 +24,7 @@ from tests.wait_terms import wait_terms
 
 CONN = "stream_default"
 QUICK = wait_terms(timeout=20, poll_interval=0.2)
-IMPORTS = Import(completed_states=(2,), failed_states=(3, 4))  # as the sandbox numbers its states
+IMPORTS = Import(completed_states=(3,), failed_states=(4, 5))  # as the sandbox numbers its states
 
 
 def wait_of(*task_ids: str, terms: WaitTerms = QUICK, pollable: Pollable = STREAM_TASKS) -> Wait:
@@ -299,8 +299,8 @@ async def test_the_trigger_of_imports_waits_by_the_poller(
         timeout=200,
         poll_interval=0.2,
         max_poll_interval=0.2,
-        completed_states=[2],
-        failed_states=[3, 4],
+        completed_states=[3],
+        failed_states=[4, 5],
     )
 
     async def run() -> list[Any]:
@@ -344,7 +344,7 @@ async def test_states_mean_to_each_wait_what_its_user_says(start_import: StartTa
     import_id = start_import()
     waits = [
         wait_of(import_id, pollable=Import(completed, failed), terms=wait_terms(1, 0.2))
-        for completed, failed in (((2,), (3,)), ((3,), (2,)), ((3,), ()))
+        for completed, failed in (((3,), (4,)), ((4,), (3,)), ((4,), ()))
     ]
     await waited(*waits)
     assert [wait.outcome for wait in waits] == [Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT]

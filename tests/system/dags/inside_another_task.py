@@ -46,7 +46,7 @@ with DAG("inside_another_task", schedule=None, default_args={"retries": 0}):
             task_id="import",
             product="chat",
             settings={"path": "s3://bucket/endless.json", "mode": "upsert"},
-            completed_states=[2],
+            completed_states=[3],
             wait_for_completion=True,
             deferrable=True,
             wait_timeout=5,
