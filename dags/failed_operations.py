@@ -28,6 +28,7 @@ from airflow_provider_streamtasks.operators.feeds import (
 )
 from airflow_provider_streamtasks.operators.moderation import (
     StreamBulkImageModerationOperator,
+    StreamExportModerationLogsOperator,
     StreamImportBlockListOperator,
 )
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
@@ -79,6 +80,7 @@ with DAG(
         task_id="import_block_list", blocklist_id="swear words", items=["doomed"], chunk_size=1
     )
     StreamBulkImageModerationOperator(task_id="moderate_images", csv_file="https://example.com/doomed.csv")
+    StreamExportModerationLogsOperator(task_id="export_moderation_logs", filter={"entity_id": "doomed"})
     StreamImportOperator(task_id="import_file", file=str(Path(__file__)), mode="upsert")
     StreamImportV2Operator(
         task_id="import_from_bucket",

@@ -134,6 +134,7 @@ SCENARIOS = (
                 "export_feed_user_data": "there is no place for the file",
                 "import_block_list": "the block list is full",
                 "moderate_images": "line 1 holds no URL",
+                "export_moderation_logs": "the logs are being archived",
                 "import_file": "line 1 is not JSON",
                 "import_from_bucket": "message 7 has no author",
                 "any_operation": "files are under legal hold",

@@ -29,6 +29,10 @@ ARGUMENTS: dict[type[StreamBaseOperator], dict[str, Any]] = {
     feeds.StreamExportFeedUserDataOperator: {"user_id": "joe"},
     moderation.StreamImportBlockListOperator: {"blocklist_id": "swear words", "items": ["darn", "heck"]},
     moderation.StreamBulkImageModerationOperator: {"csv_file": "https://example.com/images.csv"},
+    moderation.StreamExportModerationLogsOperator: {
+        "filter": {"created_at": {"$gte": "2026-01-01T00:00:00Z"}},
+        "format": "csv",
+    },
 }
 OPERATORS = list(ARGUMENTS)
 

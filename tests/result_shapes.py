@@ -107,6 +107,7 @@ _EXPORTS = (
     users.StreamExportUsersOperator,
     feeds.StreamExportFeedUserDataOperator,
     moderation.StreamBulkImageModerationOperator,
+    moderation.StreamExportModerationLogsOperator,
 )
 _PEOPLE = (users.StreamDeactivateUsersOperator, users.StreamReactivateUsersOperator)
 

@@ -39,7 +39,11 @@ CLASSES = {
         "StreamExportFeedUserDataOperator",
     },
     "operators.data_import": {"StreamImportOperator", "StreamImportV2Operator"},
-    "operators.moderation": {"StreamBulkImageModerationOperator", "StreamImportBlockListOperator"},
+    "operators.moderation": {
+        "StreamBulkImageModerationOperator",
+        "StreamExportModerationLogsOperator",
+        "StreamImportBlockListOperator",
+    },
     "operators.operation": {"StreamOperationOperator"},
     "operators.users": {
         "StreamDeactivateUsersOperator",

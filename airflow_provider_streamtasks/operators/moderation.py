@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.catalogue import BULK_IMAGE_MODERATION, IMPORT_BLOCK_LIST
+from airflow_provider_streamtasks.protocol.catalogue import (
+    BULK_IMAGE_MODERATION,
+    EXPORT_MODERATION_LOGS,
+    IMPORT_BLOCK_LIST,
+)
 
 
 class StreamImportBlockListOperator(StreamBaseOperator):
@@ -53,4 +57,26 @@ class StreamBulkImageModerationOperator(StreamBaseOperator):
     def __init__(self, *, csv_file: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.csv_file = csv_file
+        self.check_known()
+
+
+class StreamExportModerationLogsOperator(StreamBaseOperator):
+    """
+    Export the moderation logs: who took which action on which content, and when.
+
+    :param filter: which logs, such as ``{"created_at": {"$gte": "2026-01-01T00:00:00Z"}}``; all of them if
+        left out (templated)
+    :param format: the format of the file (Stream's default; templated)
+    """
+
+    stream_operation = EXPORT_MODERATION_LOGS
+    template_fields: Sequence[str] = (*EXPORT_MODERATION_LOGS.arguments, *StreamBaseOperator.template_fields)
+    ui_color = "#d6f5e0"
+
+    def __init__(
+        self, *, filter: Mapping[str, Any] | None = None, format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filter = filter
+        self.format = format
         self.check_known()

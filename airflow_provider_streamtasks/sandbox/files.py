@@ -105,6 +105,18 @@ def moderated_images(urls: Iterable[str], size: int | None = None) -> Content:
     return form.content(urls, size)
 
 
+def moderation_logs(filters: Iterable[str], size: int | None = None) -> Content:
+    """Moderation logs, with the filter that they were asked for."""
+    header = ("filter", "action", "entity_id", "moderator_id", "created_at")
+    form = _csv(
+        header,
+        lambda filter_, messages: [
+            (filter_, "mark_reviewed", each["id"], "alice", each["created_at"]) for each in messages
+        ],
+    )
+    return form.content(filters, size)
+
+
 def _message(item: str, number: str, text: str) -> dict[str, Any]:
     id_ = item.rpartition(":")[2]
     return {"id": f"{id_}-{number}", "text": text, "user": {"id": "alice"}, "created_at": _TIME}

@@ -322,6 +322,8 @@ TABLE = (
         file="https://example.com/images.csv,keep",
         request=models.BulkImageModerationRequest,
     ),
+    # No SDK that can be called here has it; Stream's Java SDK does.
+    Row(operation="export_logs", starts=True, result=_EXPORTED),
     Row(
         operation="start_policy_test_run",
         getstream=Call("moderation.start_policy_test_run", {"id": "swear words"}),

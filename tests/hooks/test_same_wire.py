@@ -373,8 +373,10 @@ def test_hook_and_sdk_send_the_same(
 
 
 def test_every_operation_and_every_field_of_the_catalogue_is_compared() -> None:
-    assert {operation.name for operation, _ in CASES} == set(SDK) == set(CATALOGUE)
-    for row in CATALOGUE.values():
+    # Only Stream's Java SDK has this one.
+    compared_rows = {name: row for name, row in CATALOGUE.items() if name != "export_logs"}
+    assert {operation.name for operation, _ in CASES} == set(SDK) == set(compared_rows)
+    for row in compared_rows.values():
         compared = {name for operation, given in CASES if operation is row for name in given}
         assert compared == set(row.arguments)
 

@@ -23,6 +23,7 @@ from airflow_provider_streamtasks.operators.feeds import (
 )
 from airflow_provider_streamtasks.operators.moderation import (
     StreamBulkImageModerationOperator,
+    StreamExportModerationLogsOperator,
     StreamImportBlockListOperator,
 )
 from airflow_provider_streamtasks.operators.users import (
@@ -244,6 +245,9 @@ BAD: list[tuple[type[StreamBaseOperator], str, Any, str]] = [
     (StreamImportBlockListOperator, "chunk_size", "500", "a whole number, 1 or more, is needed"),
     (StreamBulkImageModerationOperator, "csv_file", "images.csv", "like 'https://example.com/images.csv'"),
     (StreamBulkImageModerationOperator, "csv_file", None, "needs it"),
+    (StreamExportModerationLogsOperator, "filter", {}, "leave filter out to export all logs"),
+    (StreamExportModerationLogsOperator, "filter", ["a"], "a dictionary with string keys is needed"),
+    (StreamExportModerationLogsOperator, "format", "", TEXT),
     *(
         (operator, operator.stream_operation.items.name, value, words)
         for operator in OPERATORS

@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.protocol.catalogue import (
     DELETE_USERS,
     EXPORT_CHANNELS,
     EXPORT_FEED_USER_DATA,
+    EXPORT_MODERATION_LOGS,
     EXPORT_USERS,
     IMPORT_BLOCK_LIST,
 )
@@ -40,7 +41,7 @@ UPDATE_DATA = {**BATCH_UPDATE, "operation": "updateData"}
 
 
 def test_the_catalogue_names_each_row_as_stream_does() -> None:
-    assert len(CATALOGUE) == 16
+    assert len(CATALOGUE) == 17
     assert all(name == row.name == row.label for name, row in CATALOGUE.items())
 
 
@@ -83,6 +84,7 @@ def test_the_other_operations_work_on_no_list() -> None:
         "DeleteFeedUserData",
         "ExportFeedUserData",
         "bulk_image_moderation",
+        "export_logs",
     }
 
 
@@ -474,6 +476,11 @@ def test_what_stream_answers_to_a_submission(
         (DELETE_CHANNELS, {"task_id": None, "result": {}}, "no id at 'task_id'"),
         (DELETE_CALL, {"result": {"a:b": {}}}, "DeleteCall: the answer holds no id at 'task_id'"),
         (EXPORT_USERS, {"result": {"joe": {}}}, "ExportUsers: the answer holds no id at 'task_id'"),
+        (
+            EXPORT_MODERATION_LOGS,
+            {"export_url": "https://x.example/logs.csv?Signature=a", "status": "completed"},
+            "export_logs: the answer holds no id at 'task_id', but 'export_url', 'status'",
+        ),
         (RUN, {"run": {"id": "a"}}, "New: the answer holds no id at 'run.task_id', but 'run'"),
         (RUN, {"task_id": "a", "run": "b"}, "no id at 'run.task_id', but 'task_id', 'run'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -49,6 +50,19 @@ OPERATIONS = (
             "bulk_image_moderation",
             name=lambda submission: "results.csv",
             write=lambda submission, items, size: files.moderated_images(items, size),
+        ),
+    ),
+    # Stream's OpenAPI document had it until v167. The fields are those of stream-chat-java 1.46.1.
+    Operation(
+        "export_logs",
+        "POST",
+        "/api/v2/moderation/logs/export",
+        items=lambda submission: (json.dumps(submission.body.get("filter") or {}),),
+        body=(Field("filter", "object"), Field("format")),
+        export=Export(
+            "moderation_logs",
+            name=lambda submission: "logs.csv",
+            write=lambda submission, items, size: files.moderation_logs(items, size),
         ),
     ),
     Operation(
