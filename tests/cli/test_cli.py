@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import airflow
+import pytest
 
+from airflow_provider_streamtasks.protocol import wait
 from tests.conftest import StartTask
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +111,10 @@ class TestTaskWait:
         assert status == 4
         assert json.loads(out)[0]["status"] == "not finished"
 
-    def test_an_unknown_task_is_a_sentence(self, connection: None) -> None:
+    def test_an_unknown_task_is_a_sentence(
+        self, connection: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wait, "UNKNOWN_TASK_GRACE", 0.5)
         assert "Stream answered 404" in run("task", "wait", UNKNOWN)[0]
 
     def test_a_timeout_below_0_is_a_sentence(self, connection: None) -> None:

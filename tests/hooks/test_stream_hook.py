@@ -22,6 +22,7 @@ from airflow_provider_streamtasks.exceptions import (
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
+from airflow_provider_streamtasks.protocol import wait
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask
@@ -379,8 +380,9 @@ def test_a_failed_stream_task_raises_with_streams_words(
 
 
 def test_a_failed_stream_task_without_an_error_raises_all_the_same(
-    start_task: StartTask, hook: StreamHook, wait_for: WaitFor
+    start_task: StartTask, hook: StreamHook, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.1)
     with pytest.raises(StreamTaskException) as raised:
         wait_for(hook, start_task(end="failed", error=None))
     assert raised.value.error_type == "unknown"

@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol import poll_plan
 from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY
@@ -176,8 +177,13 @@ CENTURY = ["3155760000", "9" * 300, "Fri, 01 Jan 2126 00:00:00 GMT", "Fri, 31 De
 
 @pytest.mark.parametrize("retry_after", CENTURY)
 def test_the_deadline_of_a_wait_stands(
-    server: HostileServer, hook: StreamHook, wait_for: WaitFor, retry_after: str
+    server: HostileServer,
+    hook: StreamHook,
+    wait_for: WaitFor,
+    retry_after: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(poll_plan, "LAST_POLL", 0.2)
     server.answers(answer(b'{"code": 9}', f"Retry-After: {retry_after}", status="429 Too Many Requests"))
     started = time.monotonic()
     with pytest.raises(StreamTaskTimeout):

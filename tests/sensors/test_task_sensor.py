@@ -130,9 +130,14 @@ BEFORE = {
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
 def test_what_is_not_the_last_word_is_waited_out(
-    before: dict[str, Any], start_task: StartTask, run: Run, mode: dict[str, Any]
+    before: dict[str, Any],
+    start_task: StartTask,
+    run: Run,
+    mode: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task_id = start_task(before_end=[{"seconds": 1.0, **before}])
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.6)
+    task_id = start_task(before_end=[{"seconds": 0.5, **before}])
     assert execute(run, task_id, **mode) == {"messaging:a": {"status": "ok"}}
     assert run.xcoms == {"return_value": {"messaging:a": {"status": "ok"}}}
 
@@ -156,7 +161,7 @@ def test_a_failure_that_may_pass_is_confirmed_by_two_more_polls(
     logs: Logs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.3)
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.1)
     with pytest.raises(StreamTaskFailed, match=why):
         execute(run, start_task(**answer), **mode)
     # A worker that takes over from the triggerer polls once more.

@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
+from airflow_provider_streamtasks.protocol import wait
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from airflow_provider_streamtasks.triggers.task import StreamTaskTrigger, read_event
 from tests.airflow_tasks import revived
@@ -242,13 +243,14 @@ async def test_what_is_running_again_when_the_worker_looks_is_waited_for_to_the_
 
 
 async def test_a_failure_that_may_pass_is_confirmed_before_it_is_an_event(
-    start_task: StartTask, control: SandboxControl, logs: Logs
+    start_task: StartTask, control: SandboxControl, logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wait, "CONFIRMING_PAUSE", 0.5)
     task_id = start_task(end="failed", error=None)
     started = time.time()
     payload = await event(trigger(task_id, timeout=60.0))
     assert payload["outcome"] == "failed"
-    assert 10.0 <= time.time() - started < 15.0
+    assert 1.0 <= time.time() - started < 6.0
     assert len(control.journal("GetTask")) == 3
     assert logs.text.count("That may pass") == 1
     with pytest.raises(StreamTaskException, match="Stream gives no reason"):
