@@ -66,6 +66,14 @@ def known(name: str, value: Any, field: Field[T]) -> T:
     return field.parse(name, value) if is_rendered(value) else value
 
 
+def in_place_of_output(value: Any) -> str:
+    """Return how to give the output of an Airflow task that was given itself; empty for anything else."""
+    if hasattr(value, "expand") and hasattr(value, "override"):
+        return f". {value.__name__!r} is a function with @task: call it"
+    is_task = hasattr(value, "task_id") and hasattr(value, "output")
+    return ". It is an Airflow task: give its .output" if is_task else ""
+
+
 def parse_states(name: str, value: Any) -> tuple[int, ...]:
     """Return states of imports, which are numbers."""
     if isinstance(value, list | tuple | set | frozenset) and all(type(state) is int for state in value):
@@ -91,7 +99,7 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
             "on the DAG."
         )
     if value is not None and not isinstance(value, str) and not _is_list(value):
-        raise ValueError(f"{name} is {shortened(value)}: {allowed}")
+        raise ValueError(f"{name} is {shortened(value)}: {allowed}{in_place_of_output(value)}")
     ids: list[Any] = []
     if not _collect(value, ids):
         raise NoStreamTaskError(
@@ -102,7 +110,7 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
         )
     for task_id in ids:
         if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
-            raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}")
+            raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}{in_place_of_output(task_id)}")
     return ids
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG, BaseOperator
+from airflow.sdk import DAG, BaseOperator, task
 
 from airflow_provider_streamtasks.arguments import NoStreamTaskError, parse_stream_task_ids
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
@@ -62,6 +62,21 @@ def test_where_no_airflow_task_has_pushed_anything_no_retry_helps(value: Any) ->
     with pytest.raises(NoStreamTaskError, match="no retry changes that") as raised:
         parse_stream_task_ids(value)
     assert isinstance(raised.value, AirflowFailException)
+
+
+def test_an_airflow_task_in_place_of_its_output_is_refused() -> None:
+    @task
+    def submit() -> str:
+        return "a"
+
+    with DAG("dag", schedule=None):
+        other = BaseOperator(task_id="other")
+    for value in (submit, [submit]):
+        with pytest.raises(ValueError, match=r"a list of ids, is needed\. 'submit' is a function with @task"):
+            parse_stream_task_ids(value)
+    for each in (other, ["a", other]):
+        with pytest.raises(ValueError, match=r"is needed\. It is an Airflow task: give its \.output$"):
+            parse_stream_task_ids(each)
 
 
 OTHERS: list[tuple[type[BaseOperator], dict[str, Any]]] = [

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
+from airflow_provider_streamtasks.arguments import in_place_of_output
 from airflow_provider_streamtasks.operators.item_files import ItemLines
 from airflow_provider_streamtasks.operators.repeats import Repeats
 from airflow_provider_streamtasks.protocol.fields import Item, Items
@@ -33,7 +34,8 @@ IN_MEMORY = 1024 * 1024
 _ITERABLE = "an iterable of items is needed"
 _ALLOWED = (
     "a list, the output of another Airflow task, a callable that takes the context and returns an iterable, "
-    "or a file with one item per line (an ObjectStoragePath, or text like 's3://bucket/items.txt') is needed"
+    "or a file with one item per line (a pathlib.Path, an ObjectStoragePath, or text with '://' like "
+    "'s3://bucket/items.txt' or 'file:///data/items.txt') is needed"
 )
 
 
@@ -53,7 +55,7 @@ class FromCallable:
 
 def item_source(value: Any) -> Any:
     """Return what an operator keeps of the argument that names its items."""
-    return FromCallable(value) if callable(value) else value
+    return FromCallable(value) if callable(value) and not in_place_of_output(value) else value
 
 
 def check_known_items(spec: Items, value: Any, column: str | None = None) -> None:
@@ -68,7 +70,7 @@ def check_known_items(spec: Items, value: Any, column: str | None = None) -> Non
         for _ in spec.parse_each(value):
             pass
     elif not isinstance(value, FromCallable) and not _is_location(value) and not _is_output(value):
-        raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}")
+        raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}{in_place_of_output(value)}")
 
 
 class ItemFile:

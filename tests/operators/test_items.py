@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, BaseOperator, Context, ObjectStoragePath
+from airflow.sdk import DAG, BaseOperator, Context, ObjectStoragePath, task
 
 from airflow_provider_streamtasks.operators.chat import (
     StreamDeleteChannelsOperator,
@@ -56,6 +56,11 @@ def sent(control: SandboxControl) -> list[str]:
 
 def generated(context: Context) -> Iterator[str]:
     yield from CIDS
+
+
+@task
+def find() -> list[str]:
+    return CIDS
 
 
 class Finder:
@@ -270,6 +275,20 @@ def test_a_file_that_is_not_there_is_named(run: Run, control: SandboxControl, tm
 def test_what_is_no_source_is_refused_when_the_dag_is_parsed(source: Any) -> None:
     with pytest.raises(ValueError, match=f"^cids is .*: {A_LIST}"):
         delete(source)
+
+
+def test_an_airflow_task_in_place_of_its_output_is_refused_when_the_dag_is_parsed() -> None:
+    # It can be called like any other callable, but only while a DAG is read.
+    with (
+        DAG("dag", schedule=None),
+        pytest.raises(ValueError, match=r"'find' is a function with @task: call it$"),
+    ):
+        delete(find)
+    with (
+        DAG("dag", schedule=None),
+        pytest.raises(ValueError, match=r"It is an Airflow task: give its \.output$"),
+    ):
+        delete(BaseOperator(task_id="find"))
 
 
 def test_a_list_that_became_text_in_a_template_is_refused(run: Run, control: SandboxControl) -> None:
