@@ -57,12 +57,23 @@ def partial_failure(
     )
 
 
-def timed_out(task_ids: Sequence[str], seconds: float, noun: str = STREAM_TASKS.noun) -> StreamTaskTimeout:
-    """Return the exception for Stream tasks that were not finished after ``seconds``."""
+def timed_out(
+    task_ids: Sequence[str], seconds: float, noun: str = STREAM_TASKS.noun, last_error: str = ""
+) -> StreamTaskTimeout:
+    """
+    Return the exception for Stream tasks that were not finished after ``seconds``.
+
+    :param last_error: why the last poll brought no status, in words; empty where it did
+    """
+    them = "it" if len(task_ids) == 1 else "them"
+    now = (
+        "The last poll brought no status, so it is not known whether Stream goes on with "
+        f"{them}: {last_error}"
+        if last_error
+        else f"Stream goes on with {them}: waiting ended, not the work."
+    )
     return StreamTaskTimeout(
-        f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. Stream goes on with "
-        f"{'it' if len(task_ids) == 1 else 'them'}: waiting ended, not the work.",
-        task_ids=task_ids,
+        f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. {now}", task_ids=task_ids
     )
 
 

@@ -105,6 +105,7 @@ class Wait:
     :param pollable: what they are, where they are not Stream tasks proper
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     :ivar polls: answers taken in by this process, errors included
+    :ivar last_error: in words, why the last poll brought no status; empty where it did
     :ivar last_word: what this process heard last of a Stream task that is not finished: its status, and the
         Unix time of that answer
     """
@@ -119,6 +120,7 @@ class Wait:
         "error",
         "errors_since",
         "interval",
+        "last_error",
         "last_word",
         "pollable",
         "polls",
@@ -144,6 +146,7 @@ class Wait:
         self.error: StreamException | None = None
         self.interval: Callable[[float], float] = usual_interval
         self.polls = 0
+        self.last_error = ""
         self.last_word: tuple[str, float] | None = None
         # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
         # Of those not known to be finished: Unix time of the next poll, infinite while one is under way.
@@ -223,7 +226,9 @@ class Wait:
             return None
         self.polls += 1
         if isinstance(answer, StreamTask):
+            self.last_error = ""
             return self._after_status(task_id, answer, now)
+        self.last_error = answer.describe()
         self._doubts.pop(task_id, None)
         if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
             self._poll_again(task_id, self.terms.delay(now - self.started_at, self.interval), now)
@@ -262,7 +267,7 @@ class Wait:
         if self.error is not None:
             raise self.error
         finished = [task for task_id in self.task_ids if (task := self.finished_task(task_id))]
-        return Ended(finished, self.open_task_ids, self.terms.timeout, self.pollable.noun)
+        return Ended(finished, self.open_task_ids, self.terms.timeout, self.pollable.noun, self.last_error)
 
     def _after_status(self, task_id: str, task: StreamTask, now: float) -> str | None:
         noun = self.pollable.noun
@@ -334,19 +339,23 @@ class Ended:
     :param open_task_ids: those that were not finished
     :param timeout: seconds that they were waited for
     :param noun: what one of them is called in messages
+    :param last_error: why the last poll brought no status; empty where it did
     """
 
     finished: Sequence[StreamTask]
     open_task_ids: Sequence[str]
     timeout: float
     noun: str = STREAM_TASKS.noun
+    last_error: str = ""
 
     @property
     def failure(self) -> StreamTaskException | StreamTaskTimeout | None:
         """Why the wait is no success: one failed, or else one was not finished; ``None`` if all completed."""
         if failed := [task for task in self.finished if task.failed]:
             return failure(failed, self.open_task_ids, self.noun)
-        return timed_out(self.open_task_ids, self.timeout, self.noun) if self.open_task_ids else None
+        if not self.open_task_ids:
+            return None
+        return timed_out(self.open_task_ids, self.timeout, self.noun, self.last_error)
 
     def completed(self) -> list[StreamTask]:
         """

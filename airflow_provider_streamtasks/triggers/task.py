@@ -192,6 +192,7 @@ class StreamTaskTrigger(BaseTrigger):
                 "outcome": wait.outcome.value if wait.outcome else None,
                 "stream_task_ids": list(self.stream_task_ids),
                 "open": wait.open_task_ids,
+                "last_error": wait.last_error,
                 "started_at": self.started_at,
                 "terms": asdict(self.terms),
                 "error": wait.error.to_dict() if wait.error else None,
@@ -263,4 +264,7 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     ended = again.ended()
     seen |= {task.task_id: task for task in ended.finished}
     finished = [seen[task_id] for task_id in awaited if task_id in seen]
-    return Ended(finished, [*event["open"], *ended.open_task_ids], ended.timeout, ended.noun)
+    still_open = [*event["open"], *ended.open_task_ids]
+    # Waits that began before an upgrade may fire the event of then.
+    last_error = ended.last_error or event.get("last_error", "")
+    return Ended(finished, still_open, ended.timeout, ended.noun, last_error)

@@ -13,6 +13,13 @@ def test_the_message_of_a_timeout_says_that_stream_goes_on() -> None:
     assert "goes on with them" in str(timed_out(["a", "b"], 60))
 
 
+def test_the_message_of_a_timeout_without_a_status_claims_nothing() -> None:
+    assert str(timed_out(["a"], 60, last_error="Stream answered 503: no")) == (
+        "Stream did not finish the Stream task a within 60 s. The last poll brought no status, so it is not "
+        "known whether Stream goes on with it: Stream answered 503: no"
+    )
+
+
 @pytest.mark.parametrize(
     ("failed", "ids", "text"),
     [

@@ -700,6 +700,25 @@ def test_what_is_overdue_has_no_pause() -> None:
     assert Wait(["a"], HOURS, START).pause(START + 100) == 0
 
 
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_timeout_after_an_error_says_what_the_last_poll_brought(status: int) -> None:
+    wait = Wait(["a"], wait_terms(timeout=20.0), START)
+    wait.due(START)
+    seen(wait, "running", 1)
+    seen(wait, api_error(status, code=16), 20)
+    with pytest.raises(StreamTaskTimeout, match=rf"not known .* goes on with it: Stream answered {status}"):
+        wait.result()
+
+
+def test_an_error_that_passed_leaves_nothing_in_a_timeout() -> None:
+    wait = Wait(["a"], wait_terms(timeout=20.0), START)
+    wait.due(START)
+    seen(wait, api_error(503), 1)
+    seen(wait, "running", 20)
+    with pytest.raises(StreamTaskTimeout, match="waiting ended, not the work"):
+        wait.result()
+
+
 # -- items inside ------------------------------------------------------------------------------------------
 
 

@@ -114,6 +114,7 @@ async def test_a_completed_stream_task_fires_one_event(start_task: StartTask) ->
         "outcome": "completed",
         "stream_task_ids": [task_id],
         "open": [],
+        "last_error": "",
         "started_at": started_at,
         "terms": {"timeout": 10.0, "poll_interval": 0.05, "max_poll_interval": 1.0, "keep_on_errors": False},
         "error": None,
@@ -152,6 +153,22 @@ async def test_the_deadline_becomes_a_timeout_on_the_worker(start_task: StartTas
     with pytest.raises(StreamTaskTimeout, match=r"within 0\.3 s") as raised:
         read(payload)
     assert raised.value.task_ids == [open_]
+
+
+async def test_a_timeout_says_on_the_worker_what_the_last_poll_in_the_triggerer_brought(
+    start_task: StartTask, control: SandboxControl
+) -> None:
+    task_id = start_task()
+    control.fault("unavailable", operation="GetTask")
+    payload = await event(trigger(task_id, timeout=0.3))
+    with pytest.raises(
+        StreamTaskTimeout, match=r"not known whether Stream goes on with it: Stream answered 503"
+    ):
+        read(payload)
+    # A trigger of an earlier release fires no such key.
+    del payload["last_error"]
+    with pytest.raises(StreamTaskTimeout, match=r"goes on with it: waiting ended"):
+        read(payload)
 
 
 async def test_an_error_keeps_its_class_and_fields_on_the_worker(
