@@ -248,6 +248,7 @@ class StreamTaskWaiter(BaseOperator):
     def carry_out(self, context: Context, task_ids: Sequence[str], started_at: float) -> Ended:
         """Wait on this worker, and return how the Stream tasks stand then."""
         wait = Wait(task_ids, self.wait_terms(), started_at, self.pollable)
+        self.log.info(wait.beginning(time.time()))
         self.hook.carry_out(wait, self.worker_record(context).update)
         return wait.ended()
 

@@ -238,6 +238,13 @@ class Wait:
             self.error = answer
         return None
 
+    def beginning(self, now: float) -> str:
+        """Return the line with which the log of a wait begins, in this process."""
+        left = round(max(0.0, self.deadline - now), 1)
+        return (
+            f"Waiting up to {left:.10g} s for Stream to finish {in_words(self.task_ids, self.pollable.noun)}"
+        )
+
     def milestone(self, now: float) -> str | None:
         """Return a line for the log when the wait has become ten times as old as at the last one."""
         age = now - self.started_at

@@ -82,7 +82,9 @@ def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
     if _compat.is_task_output(source):
         mapped = _is_mapped(source.operator)
         return f"{name} comes from the mapped task {source.operator.task_id!r}" if mapped else None
-    return None if is_rendered(source) else f"{name} is a template"
+    if is_rendered(source):
+        return None
+    return f"{name} is a template" if isinstance(source, str) else f"{name} is made of outputs or templates"
 
 
 def _is_mapped(operator: Operator) -> bool:

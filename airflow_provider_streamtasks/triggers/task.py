@@ -19,7 +19,6 @@ from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.data_import import Import
 from airflow_provider_streamtasks.protocol.delivery import Delivery, XComPolicy, decide
-from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, Pollable
 from airflow_provider_streamtasks.protocol.wait import ERRORS_ONLY_LIMIT, Ended, Outcome, Wait, WaitTerms
 from airflow_provider_streamtasks.triggers import warm_up
@@ -156,9 +155,7 @@ class StreamTaskTrigger(BaseTrigger):
         if self._may_end:
             warm_up.warm_up.begin(self.task_instance)
         wait = Wait(self.stream_task_ids, self.terms, self.started_at, self.pollable)
-        left = max(0.0, wait.deadline - time.time())
-        words = in_words(wait.task_ids, wait.pollable.noun)
-        await write(logging.INFO, f"Waiting up to {left:.10g} s for Stream to finish {words}")
+        await write(logging.INFO, wait.beginning(time.time()))
         try:
             with recorded(wait, self):
                 poller = await warm_up.poller()

@@ -454,6 +454,11 @@ def test_whether_it_defers_is_airflows_default(
 # -- on_kill -----------------------------------------------------------------------------------------------
 
 
+def test_the_log_says_for_what_a_worker_waits_and_how_long(run: Run, logs: Logs) -> None:
+    task_id = run.execute(lambda: delete(wait_for_completion=True, deferrable=False, wait_timeout=20))
+    assert f"Waiting up to 20 s for Stream to finish the Stream task {task_id}" in logs.lines
+
+
 def test_when_it_is_killed_the_log_names_what_goes_on(run: Run, control: SandboxControl, logs: Logs) -> None:
     operator = delete()
     operator.execute(run.context)

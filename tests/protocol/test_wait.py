@@ -722,6 +722,16 @@ def test_an_error_that_passed_leaves_nothing_in_a_timeout() -> None:
 # -- items inside ------------------------------------------------------------------------------------------
 
 
+def test_the_log_begins_with_what_is_left_of_the_time() -> None:
+    wait = Wait(["a"], wait_terms(timeout=3600.0), START)
+    lines = [wait.beginning(START), wait.beginning(START + 0.0612), wait.beginning(START + 4000)]
+    assert [line.partition(" for")[0] for line in lines] == [
+        "Waiting up to 3600 s",
+        "Waiting up to 3599.9 s",
+        "Waiting up to 0 s",
+    ]
+
+
 def test_an_import_is_called_an_import() -> None:
     wait = Wait(("a", "b"), wait_terms(timeout=200.0), START, Import())
     wait.due(START)

@@ -334,6 +334,7 @@ def test_the_end_may_need_a_worker_although_the_start_does_not() -> None:
     ("arguments", "reason"),
     [
         ({"stream_task_id": "{{ params.id }}"}, "stream_task_id is a template"),
+        ({"stream_task_id": ["{{ params.id }}"]}, "stream_task_id is made of outputs or templates"),
         ({"stream_conn_id": "{{ params.id }}"}, "stream_conn_id is a template"),
         ({"deferrable": False}, "not deferrable"),
     ],
