@@ -5,8 +5,8 @@ Stream publishes no schema of results, and the same object may hold fields of St
 user may be called ``status``, ``error`` or ``failed_channels``. So what an entry is follows from its value,
 not from its name alone:
 
-- An object with ``status`` or ``error``, or with a ``state`` of failure, says how the item of that
-  name ended. A text at ``status`` is the result's own status.
+- An object with ``status`` or ``error``, with a ``state`` of failure, or with ``success`` false, says how the
+  item of that name ended. A text at ``status`` is the result's own status.
 - A **map of items** is a result in which one entry says how an item ended: such an object, one of the texts
   ``ok``, ``failed`` or ``error``, or anything under a name like ``type:id``. Every entry of it is an item
   then, and one that does not say ``ok`` has failed: not knowing is not success.
@@ -14,6 +14,10 @@ not from its name alone:
   other fields of a batch update beside it.
 - A **batch update** has such fields, of the type that Stream gives them: ``operation``, ``task_id``,
   ``success_channels_count``, ``failed_channels``, ``batch_created_at``, ``finished_at``.
+- An **entry of a list** says how an item ended if it holds an id and an outcome, and nothing else. One with
+  more is a whole object, such as a user, whose ``status`` may mean anything.
+- A **field of failures** has ``failed``, ``failures`` or ``errors`` in its name, and lists or counts them.
+  One that ends with ``_at`` is a time.
 """
 
 from __future__ import annotations
@@ -52,6 +56,9 @@ _BATCH_FIELDS: dict[str, tuple[type, ...]] = {
     "finished_at": (str, int, float),
 }
 _ID = re.compile(r"[^\s:/]+:[^\s:/]+")
+_IDS = ("cid", "fid", "id", "user_id")
+_OUTCOME = frozenset({"status", "state", "success", "error", "reason", "code", "message", "description"})
+_FAILURES = re.compile(r"(.+_)?(failed|failures|errors)(_.+)?(?<!_at)", re.IGNORECASE)
 
 
 def own_status(result: Any) -> str:
@@ -75,10 +82,17 @@ def own_status(result: Any) -> str:
 
 def verdicts(result: Any) -> dict[str, str | None]:
     """Return how each item ended that a result names: item -> why it failed, or ``None``."""
+    if isinstance(result, list):
+        return dict(_listed("", result))
     if not isinstance(result, Mapping):
         return {}
     entries = {str(name): value for name, value in result.items() if not _is_field(result, name, value)}
     found: dict[str, str | None] = dict(_unsuccessful_channels(result))
+    for name, value in result.items():
+        if name != "failed_channels":
+            found.update(
+                _failures(str(name), value) if _FAILURES.fullmatch(str(name)) else _listed(name, value)
+            )
     if any(_is_verdict(name, value) for name, value in entries.items()):
         # What may be a person's name, and not the reason of an item called "name", is no reason.
         entries |= dict.fromkeys(personal_fields(entries))
@@ -138,21 +152,24 @@ def _why_failed(verdict: Any) -> str | None:
     if isinstance(verdict, Mapping):
         if error := as_text(verdict.get("error")):
             return error
-        verdict = verdict.get("status", verdict.get("state"))
+        succeeded = verdict.get("success")
+        if succeeded is False:
+            return _why(verdict) or NO_REASON
+        verdict = verdict.get("status", verdict.get("state", "ok" if succeeded is True else None))
     if isinstance(verdict, str) and _word(verdict) in GOOD:
         return None
     return as_text(verdict) or NO_OUTCOME
 
 
 def _is_verdict(name: str, value: Any) -> bool:
-    if isinstance(value, Mapping) and ("status" in value or "error" in value or _state_is_bad(value)):
+    if isinstance(value, Mapping) and ("status" in value or "error" in value or _is_bad(value)):
         return True
     return _is_plain_verdict(value) or _ID.fullmatch(name) is not None
 
 
-def _state_is_bad(value: Mapping[str, Any]) -> bool:
+def _is_bad(value: Mapping[str, Any]) -> bool:
     state = value.get("state")
-    return isinstance(state, str) and _word(state) in BAD
+    return value.get("success") is False or (isinstance(state, str) and _word(state) in BAD)
 
 
 def _is_plain_verdict(value: Any) -> bool:
@@ -160,6 +177,8 @@ def _is_plain_verdict(value: Any) -> bool:
 
 
 def _has_error(result: Mapping[str, Any]) -> bool:
+    if result.get("success") is False or result.get("failed") is True:
+        return True
     error = result.get("error")
     return not _is_verdict("", error) and bool(as_text(error))
 
@@ -207,6 +226,40 @@ def _unsuccessful_channels(result: Mapping[str, Any]) -> Iterator[tuple[str, str
         if not named:
             yield why or NO_CHANNELS, NO_CHANNELS if why else NO_REASON
         yield from ((cid, why or NO_REASON) for cid in named)
+
+
+def _listed(name: str, entries: Any) -> Iterator[tuple[str, str | None]]:
+    """Yield how items ended, where entries of a list say that and nothing else."""
+    for place, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if (
+            isinstance(entry, Mapping)
+            and _is_verdict("", entry)
+            and entry.keys() <= {*_IDS, *_OUTCOME, "type"}
+        ):
+            yield _id(entry) or f"{name}[{place}]", _why_failed(entry)
+
+
+def _failures(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the items that a field of failures names; the field itself where it counts them."""
+    if isinstance(value, list):
+        for place, entry in enumerate(value):
+            if isinstance(entry, Mapping):
+                yield _id(entry) or f"{name}[{place}]", _why(entry) or NO_REASON
+            elif text := as_text(entry):
+                yield text, NO_REASON
+    elif isinstance(value, Mapping):
+        if not _is_verdict("", value):  # an item that is called so
+            yield from ((str(item), as_text(why) or NO_REASON) for item, why in value.items())
+    elif isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        yield name, f"{value:g}"
+
+
+def _why(entry: Mapping[str, Any]) -> str:
+    return next((text for name in REASONS if (text := as_text(entry.get(name)))), "")
+
+
+def _id(entry: Mapping[str, Any]) -> str:
+    return next((text for name in _IDS if (text := as_text(entry.get(name)))), "")
 
 
 def _word(text: str) -> str:

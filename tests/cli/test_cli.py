@@ -111,9 +111,7 @@ class TestTaskWait:
         assert status == 4
         assert json.loads(out)[0]["status"] == "not finished"
 
-    def test_an_unknown_task_is_a_sentence(
-        self, connection: None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_unknown_task_is_a_sentence(self, connection: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wait, "UNKNOWN_TASK_GRACE", 0.5)
         assert "Stream answered 404" in run("task", "wait", UNKNOWN)[0]
 

@@ -21,8 +21,8 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.protocol import wait
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask

@@ -60,6 +60,12 @@ BATCH: dict[str, Any] = {
         ({"status": []}, NO_OUTCOME),
         ({"error": "gone"}, "gone"),
         ({"error": None}, NO_OUTCOME),
+        ({"success": False}, NO_REASON),
+        ({"success": False, "status": "ok"}, NO_REASON),
+        ({"success": False, "reason": "gone"}, "gone"),
+        ({"success": True}, None),
+        ({"success": True, "error": "gone"}, "gone"),
+        ({"success": "yes"}, NO_OUTCOME),
         ({}, NO_OUTCOME),
         (None, NO_OUTCOME),
         ("ok", None),
@@ -90,6 +96,13 @@ def test_an_item_ended_well_only_if_stream_says_so(verdict: Any, why: str | None
         ({"status": "running", "error": "gone"}, "running", "gone"),
         ({"error": "gone"}, "error", "gone"),
         ({"error": "gone", "url": "https://storage/x"}, "error", "gone"),
+        ({"success": False}, "error", ""),
+        ({"success": False, "message": "gone"}, "error", "gone"),
+        ({"success": False, "status": "completed", "url": "https://storage/x"}, "error", ""),
+        ({"failed": True}, "error", ""),
+        ({"success": True, "status": "failed"}, "failed", ""),
+        ({"success": True, "failed": False}, "", ""),
+        ({"success": False, "joe": OK}, "", f"1 item failed: success ({NO_OUTCOME})"),
         ({"error": ""}, "", ""),
         ({"error": OK}, "", ""),
         ({"status": "ok", "error": ""}, "ok", ""),
@@ -126,7 +139,12 @@ def test_what_may_be_a_name_is_no_reason(result: Any, failed: dict[str, str]) ->
     [
         {"url": SIGNED},
         {"url": SIGNED, "path": "exports/1/x.json", "s3_bucket_name": "stream"},
-        {"users": [{"id": "joe", "status": "away", "error": "x"}]},
+        {"users": [{"id": "joe", "status": "away", "error": "x", "role": "user"}]},
+        {"users": [{"id": "joe", "status": "failed", "state": "failed", "created_at": 1}]},
+        {"users": [{"id": "failed"}, {"id": "error", "code": 5}]},
+        {"items_count": 5, "failed_count": 0, "errors": [], "failed_users": {}, "failed": False},
+        {"success": True, "items_count": 5},
+        {"summary": {"success": True}, "failed_at": 1790000000.5, "error_url": SIGNED},
         {"items_count": 5},
         {"rows": {"read": 5}},
         {"message": "done", "count": 3, "none": None, "more": {}, "list": []},
@@ -171,6 +189,66 @@ def test_a_text_of_failure_is_no_reason_of_what_went_well() -> None:
     assert failed_items({**BATCH, "description": "failed"}) == {"description": "failed"}
     assert failed_items({**BATCH, "description": "done in 2 s"}) == {}
     assert failed_items({**BATCH, "status": "failed", "description": "failed"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "failed"),
+    [
+        ({"id": "joe", "status": "failed"}, {"joe": "failed"}),
+        ({"id": "joe", "status": "error", "error": "gone"}, {"joe": "gone"}),
+        ({"id": "joe", "status": "ok", "error": "gone"}, {"joe": "gone"}),
+        ({"user_id": "joe", "error": {"description": "gone"}}, {"joe": "gone"}),
+        ({"user_id": "joe", "success": False}, {"joe": NO_REASON}),
+        (
+            {"id": "joe", "success": False, "message": f"see {SIGNED}"},
+            {"joe": "see https://storage.example/x.json"},
+        ),
+        (
+            {"cid": "messaging:a", "type": "messaging", "id": "a", "status": "not_found"},
+            {"messaging:a": "not_found"},
+        ),
+        ({"id": "joe", "status": None}, {"joe": NO_OUTCOME}),
+        ({"id": "joe", "state": "Failed", "code": 5}, {"joe": "Failed"}),
+        ({"status": "failed"}, {"[1]": "failed"}),
+        ({"id": "joe", "status": "ok"}, {}),
+        ({"id": "joe", "success": True, "error": None}, {}),
+    ],
+)
+def test_an_entry_of_a_list_that_says_only_how_an_item_ended_is_one(
+    entry: Any, failed: dict[str, str]
+) -> None:
+    well = {"id": "ann", "status": "ok"}
+    assert failed_items([well, entry]) == failed
+    named = {f"users{item}" if item == "[1]" else item: why for item, why in failed.items()}
+    assert failed_items({"users": [well, entry], "count": 2}) == named
+    assert verdicts({"users": [well, entry]}).keys() >= {"ann"}
+
+
+@pytest.mark.parametrize(
+    ("field", "failed"),
+    [
+        ({"failed_users": ["joe", "ann"]}, {"joe": NO_REASON, "ann": NO_REASON}),
+        ({"failed_users": [{"id": "joe", "reason": "gone", "name": "Joe"}]}, {"joe": "gone"}),
+        ({"users_failed": [{"user_id": "joe", "name": "Joe"}]}, {"joe": NO_REASON}),
+        ({"failed": {"joe": "gone", "ann": None}}, {"joe": "gone", "ann": NO_REASON}),
+        ({"errors": [{"message": "line 3 is none"}]}, {"errors[0]": "line 3 is none"}),
+        ({"errors": ["line 3 is none"]}, {"line 3 is none": NO_REASON}),
+        ({"failed_count": 3}, {"failed_count": "3"}),
+        ({"Errors": 2, "failures": 0}, {"Errors": "2"}),
+    ],
+)
+def test_a_field_of_failures_names_what_failed_or_counts_it(field: Any, failed: dict[str, str]) -> None:
+    assert failed_items({**field, "items_count": 5}) == failed
+    assert own_status(field) == ""
+
+
+def test_an_item_may_be_called_like_a_field_of_failures() -> None:
+    assert verdicts({"errors": OK, "failed": GONE, "joe": OK}) == {
+        "errors": None,
+        "failed": "gone",
+        "joe": None,
+    }
+    assert verdicts({"errors": "ok", "failed": "failed"}) == {"errors": None, "failed": "failed"}
 
 
 # -- batch updates -----------------------------------------------------------------------------------------
