@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from airflow_provider_streamtasks import _compat, configuration, spans
 from airflow_provider_streamtasks.arguments import given
-from airflow_provider_streamtasks.exceptions import StreamException
+from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
 from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.fields import Seconds, Text
@@ -139,10 +139,17 @@ class StreamHook(StreamClient):
         """
         Return what is left of one endpoint's budget; ``None`` where it is not limited.
 
+        Stream limits this call itself, too (stream-chat-python, test_get_rate_limits). Such a 429 is not
+        waited out, for the next answer of the endpoint says as much.
+
         :param endpoint: Stream's name of it, such as ``DeleteUsers``
         :raises StreamException: if Stream does not tell
         """
-        body, response = self._call(get_rate_limits(endpoint), again_if=errors.is_passing)
+
+        def again(error: StreamException) -> bool:
+            return errors.is_passing(error) and not isinstance(error, StreamRateLimitException)
+
+        body, response = self._call(get_rate_limits(endpoint), again_if=again)
         return read_rate_limit(endpoint, body, response.headers, time.time())
 
     def test_connection(self) -> tuple[bool, str]:

@@ -18,8 +18,8 @@ DEFAULT_LIMITS: dict[str, int | None] = {
     "ListImports": 300,
     "GetImportV2Task": 300,
     "ListImportV2Tasks": 300,
+    "GetRateLimits": 1000,
     # Without a limit: their answers carry no x-ratelimit headers.
-    "GetRateLimits": None,
     "Upload": None,
     "Download": None,
 }

@@ -72,6 +72,7 @@ class Suite:
 class Outcome(Enum):
     """What becomes of the work, to an operator that waits and to a sensor."""
 
+    ANSWERED = "answered"
     COMPLETED = "completed"
     DONE = "done at once, without a Stream task"
     FAILED = "failed"
@@ -164,6 +165,14 @@ def a_time(value: Any) -> bool:
 
 def containing(part: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and part in value
+
+
+def budgets_of(*names: str, used: Sequence[str] = ()) -> Callable[[Any], bool]:
+    """Whether these endpoints have budgets, no others do, and which of them are begun."""
+    return lambda budgets: (
+        budgets.keys() == set(names)
+        and {name for name, budget in budgets.items() if budget["remaining"] < budget["limit"]} == set(used)
+    )
 
 
 OK = {"status": "ok"}
@@ -789,6 +798,29 @@ ASSERTIONS = (
         method="GET",
         path=f"/api/v2/tasks/{_UNKNOWN_ID}",
         refusal=f"Can't find task with id {_UNKNOWN_ID}",
+    ),
+    Assertion(
+        operation="GetRateLimits",
+        case="of two endpoints and platforms",
+        answer="the budgets of those, and no others; this call counts against the server side's own "
+        "``GetRateLimits``",
+        by=(
+            f"stream-chat-python {_PYTHON_CHAT}test_client.py test_get_rate_limits",
+            f"stream-chat-python {_PYTHON_CHAT}async_chat/test_client.py test_get_rate_limits",
+            "stream-chat-go rate_limits_test.go TestClient_GetRateLimits",
+            "stream-chat-ruby spec/client_spec.rb lists limits for a few endpoints",
+            "stream-chat-php tests/integration/IntegrationTest.php testGetRateLimits",
+            "getstream-go chat_misc_integration_test.go TestChatGetRateLimitsIntegration",
+        ),
+        outcome=Outcome.ANSWERED,
+        method="GET",
+        path="/api/v2/rate_limits?server_side=true&android=true&endpoints=GetRateLimits,SendMessage",
+        answer_holds={
+            "server_side": budgets_of("GetRateLimits", "SendMessage", used=["GetRateLimits"]),
+            "android": budgets_of("GetRateLimits", "SendMessage"),
+            "ios": absent,
+            "web": absent,
+        },
     ),
     Assertion(
         operation="CreateImportURL",

@@ -659,6 +659,19 @@ def test_where_stream_names_no_budget_it_is_known_from_the_first_answer_on(
     assert max(per_window(control, 2)) == 1
 
 
+def test_a_spent_budget_of_the_question_for_the_budget_holds_nothing_up(
+    run: Run, control: SandboxControl, logs: Logs
+) -> None:
+    """Stream limits GetRateLimits, too. The answer to the submission says as much."""
+    control.fault("rate_limit", operation="GetRateLimits", retry_after=30)
+    started = time.monotonic()
+    execute(run, CIDS[:1])
+    assert time.monotonic() - started < 10
+    assert len(control.journal("GetRateLimits")) == 1
+    assert statuses(control) == [201]
+    assert "Stream does not say what is left of the budget" in logs.text
+
+
 def test_an_endpoint_without_a_limit_knows_no_pause(run: Run, control: SandboxControl) -> None:
     control.budget("DeleteChannels", limit=None)
     execute(run, [f"messaging:{number}" for number in range(100 * 70)])
