@@ -148,8 +148,9 @@ class PollPlan:
             else:
                 self._last_polls.add(wait)
                 for task_id in wait.open_task_ids:
-                    poll = wait.pollable.key(task_id)
-                    self._put(poll, self._watched[poll], -inf)
+                    if wait.due_at(task_id) < inf:  # else its last answer has come meanwhile
+                        poll = wait.pollable.key(task_id)
+                        self._put(poll, self._watched[poll], -inf)
                 heapq.heappush(self._deadlines, (came + LAST_POLL, number))
         return over
 

@@ -64,6 +64,21 @@ def test_a_look_that_is_under_way_is_not_made_again() -> None:
     assert plan.pause(NOW + 100) > 100
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_is_answered_between_the_deadline_and_the_last_polls_needs_none(others: int) -> None:
+    plan = new_plan()
+    wait = joined(plan, "a", "b", terms=wait_terms(timeout=10))
+    for _ in range(others):
+        joined(plan, "a")
+    assert sorted(taken(plan, NOW)) == ["a", "b"]
+    saw(plan, "a", "running", NOW + 10.01)
+    assert wait.due_at("a") == inf
+    assert plan.expire(NOW + 10.02) == []
+    saw(plan, "b", "running", NOW + 10.03)
+    assert wait.outcome is Outcome.TIMED_OUT
+    assert taken(plan, NOW + 10.04) == []
+
+
 def test_two_waits_for_the_same_stream_task_share_its_polls() -> None:
     plan = new_plan()
     first, second = joined(plan, "a"), joined(plan, "a", "b")
