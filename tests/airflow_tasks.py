@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.triggers.base import TaskSuccessEvent
 
-from tests.airflow_names import deserialize, serialize
-from tests.triggerer import Triggerer
+if TYPE_CHECKING:
+    from tests.triggerer import Triggerer
 
 
 class TaskInstance:
@@ -144,4 +144,7 @@ def revived(trigger: Any) -> Any:
 
 def as_another_process_sees_it(value: Any) -> Any:
     """Write a value down as Airflow does, and read it again."""
+    # A quarter of what a process imports that only carries out an operator, as many that tests start do.
+    from tests.airflow_names import deserialize, serialize
+
     return deserialize(json.loads(json.dumps(serialize(value))))

@@ -1,4 +1,4 @@
-"""What Airflow stores of a DAG is the same in each process: any change is a new version of the DAG."""
+"""Sets have one order in all processes: in what Airflow stores of a DAG, and in the batches of a retry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 DAG_FILE = """
 import json
@@ -17,8 +19,10 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamExportChannelsOperator,
 )
 from airflow_provider_streamtasks.operators.data_import import StreamImportV2Operator
+from airflow_provider_streamtasks.operators.items import ItemFile
 from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import StreamDeleteUsersOperator
+from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 from airflow_provider_streamtasks.transfers.export import StreamExportToObjectStorageOperator
@@ -49,12 +53,14 @@ with DAG("sets", schedule=None) as dag:
 
 for task in DagSerialization.to_dict(dag)["dag"]["tasks"]:
     text = json.dumps(task, sort_keys=True)
-    print(task["__var"]["task_id"], text)
+    print("TASK", task["__var"]["task_id"], text)
+cids = {f"messaging:{number}" for number in range(50)}
+print("ITEMS", *ItemFile(DELETE_CHANNELS.items, cids, {}))
 """
 
 
-def stored(seed: str, file: Path) -> dict[str, str]:
-    """Return what Airflow stores of each Airflow task, in a process of its own."""
+def said(seed: str, file: Path) -> list[str]:
+    """Return the lines of a process of its own that begin with a word in capitals."""
     done = subprocess.run(
         [sys.executable, str(file)],
         env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -62,13 +68,28 @@ def stored(seed: str, file: Path) -> dict[str, str]:
         text=True,
         check=True,
     )
-    lines = [line for line in done.stdout.splitlines() if '"__var"' in line]
-    return dict(line.split(" ", 1) for line in lines)
+    return [line for line in done.stdout.splitlines() if line.startswith(("TASK ", "ITEMS "))]
 
 
-def test_sets_in_arguments_make_no_new_version_of_the_dag(tmp_path: Path) -> None:
-    file = tmp_path / "sets.py"
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """What two processes say whose sets have different orders."""
+    file = tmp_path_factory.mktemp("dags") / "sets.py"
     file.write_text(DAG_FILE)
-    first, second = stored("1", file), stored("2", file)
+    return [said(seed, file) for seed in ("1", "2")]
+
+
+def test_sets_in_arguments_make_no_new_version_of_the_dag(processes: list[list[str]]) -> None:
+    """Any change of what Airflow stores of a DAG is one."""
+    first, second = (
+        dict(line.split(" ", 2)[1:] for line in lines if line.startswith("TASK ")) for lines in processes
+    )
     assert len(first) == 12
     assert [task for task in first if first[task] != second[task]] == []
+
+
+def test_a_set_has_one_order_in_all_processes(processes: list[list[str]]) -> None:
+    """A retry on another worker must cut the same batches."""
+    [first], [second] = ([line for line in lines if line.startswith("ITEMS ")] for lines in processes)
+    assert len(first.split()) == 1 + 50
+    assert first == second

@@ -113,27 +113,6 @@ def test_a_callable_is_not_called_before_the_airflow_task_runs() -> None:
     )
 
 
-def test_a_set_has_one_order_in_all_processes() -> None:
-    """A retry on another worker must cut the same batches."""
-    code = (
-        "from airflow_provider_streamtasks.operators.items import ItemFile\n"
-        "from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS\n"
-        "cids = {f'messaging:{n}' for n in range(50)}\n"
-        "print('ITEMS', *ItemFile(DELETE_CHANNELS.items, cids, {}))"
-    )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.partition("ITEMS")[2]
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
-
-
 def test_a_file_may_be_written_by_any_editor(run: Run, control: SandboxControl, tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
     path.write_bytes(b"\xef\xbb\xbfmessaging:a\r\n\r\n  messaging:b\t\r\n   \r\nmessaging:a\r\nmessaging:c")

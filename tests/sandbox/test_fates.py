@@ -68,11 +68,11 @@ def test_result_and_error_can_be_given(raw: RawClient, rule: dict[str, Any], sho
 
 def test_what_is_shown_before_the_end_can_be_given(raw: RawClient) -> None:
     raw.sandbox.control.fate(
-        pending=0.1,
+        pending=0.4,
         running=0,
         before_end=[
-            {"seconds": 0.2, "status": "failed"},
-            {"seconds": 0.2, "status": "completed", "result": {"status": "started"}, "error": {}},
+            {"seconds": 0.6, "status": "failed"},
+            {"seconds": 0.6, "status": "completed", "result": {"status": "started"}, "error": {}},
         ],
     )
     stream_task_id = raw.delete_channels().json["task_id"]
