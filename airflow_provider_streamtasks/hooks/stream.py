@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.fields import Seconds, Text
 from airflow_provider_streamtasks.protocol.messages import Message
+from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.rate_limits import (
     RateLimit,
     get_rate_limits,
@@ -28,7 +30,7 @@ from airflow_provider_streamtasks.protocol.wire import Request
 from airflow_provider_streamtasks.provider_info import connection_type
 
 if TYPE_CHECKING:
-    from airflow_provider_streamtasks.protocol.operations import Operation, Submission
+    from airflow_provider_streamtasks.protocol.operations import Submission
     from airflow_provider_streamtasks.protocol.queries import Listing
 
 MAX_CLOCK_SKEW = 60.0
@@ -83,7 +85,8 @@ class StreamHook(StreamClient):
         A submission is sent again only where Stream certainly did not take it: after a 429, and where no
         connection was made.
 
-        :param operation: a row of :mod:`~airflow_provider_streamtasks.protocol.catalogue`
+        :param operation: a constant of :mod:`~airflow_provider_streamtasks.protocol.catalogue`, such as
+            ``DELETE_CHANNELS``
         :param items: what to work on, at most as many as the operation's cap
         :param again_if: decides after which errors the submission is sent again
         :param options: further fields of the request
@@ -91,6 +94,11 @@ class StreamHook(StreamClient):
         :raises StreamException: if Stream did not accept the submission. Its attribute ``may_be_taken`` is
             true where Stream may have done so all the same.
         """
+        if not isinstance(operation, Operation):
+            raise ValueError(
+                f"operation is {shortened(operation)}: a constant of "
+                "airflow_provider_streamtasks.protocol.catalogue, such as DELETE_CHANNELS, is needed"
+            )
         request = operation.request(items, options)
         try:
             body, response = self._call(request, again_if=again_if, new_connection=True)

@@ -114,6 +114,13 @@ def test_what_stream_would_refuse_is_not_sent(
     assert control.journal() == []
 
 
+def test_what_is_no_operation_is_refused(hook: StreamHook) -> None:
+    with pytest.raises(
+        ValueError, match=r"operation is 'DeleteChannels': a constant .* such as DELETE_CHANNELS"
+    ):
+        hook.submit("DeleteChannels", ["messaging:a"])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("task_id", ["../users/delete", "a b?api_key=x", "%2e%2e%2fusers", "tâche", "a/../b"])
 def test_a_task_id_cannot_change_the_endpoint(
     connection: None, control: SandboxControl, hook: StreamHook, wait_for: WaitFor, task_id: str
