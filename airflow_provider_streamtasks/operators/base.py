@@ -166,12 +166,7 @@ class StreamBaseOperator(StreamTaskWaiter):
                 context["ti"].xcom_push(TASK_IDS_KEY, stored.ledger.task_ids)
         task_ids = stored.ledger.task_ids
         waits = self.wait_for_completion and bool(task_ids)
-        try:
-            self._deliver_at_once(context, None if waits else result, waits=waits)
-        except StreamTaskException:
-            for place in stored.ledger.failed_at_once():
-                stored.save(place)
-            raise
+        self._deliver_at_once(context, stored, result, waits=waits)
         if waits and self.deferrable and self.may_defer(context, "Waiting on this worker"):
             if why := self.why_ends_on_worker():
                 self.log.info("Ending on a worker, because %s", why)
@@ -253,13 +248,21 @@ class StreamBaseOperator(StreamTaskWaiter):
         """Return what names the items."""
         return getattr(self, self.stream_operation.items.name) if self.stream_operation.items else None
 
-    def _deliver_at_once(self, context: Context, result: Mapping[str, Any] | None, *, waits: bool) -> None:
-        """Hand on what Stream's answers say already; a Stream task that is awaited may know better."""
-        stored, policy = self._stored_ledger(context), self.xcom_policy()
-        refused = stored.ledger.refused_items
-        later = sum(map(len, stored.ledger.refused_of_tasks.values())) if waits and stored.kept else 0
+    def _deliver_at_once(
+        self, context: Context, stored: StoredLedger, result: Mapping[str, Any] | None, *, waits: bool
+    ) -> None:
+        """Hand on what Stream's answers say already, or record for a retry which items were refused."""
+        ledger, policy = stored.ledger, self.xcom_policy()
+        refused = ledger.refused_items
+        # A Stream task that is awaited may know better, if what was refused is still known by then.
+        later = sum(map(len, ledger.refused_of_tasks.values())) if waits and stored.kept else 0
         policy = replace(policy, fail_on_partial=policy.fail_on_partial and later < len(refused))
-        hand_on(context, decide_at_once(result, refused, policy))
+        try:
+            hand_on(context, decide_at_once(None if waits else result, refused, policy))
+        except StreamTaskException:
+            for place in ledger.failed_at_once():
+                stored.save(place)
+            raise
 
     def _stored_ledger(self, context: Context) -> StoredLedger:
         self._stored = self._stored or StoredLedger(context, self)
@@ -282,11 +285,11 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _rehearse(self, context: Context) -> list[str]:
         """Do everything but sending, and return no ids."""
-        operation, ti = self.stream_operation, context["ti"]
+        operation = self.stream_operation
         options = self._checked_options()
         share = self.hook.get_conn().connection.rate_limit_share
         with self._read_items(context, options) as items:
-            batches = -(-len(items) // operation.items.cap) if operation.items else 1
+            batches = -(-len(items) // operation.cap)
             budget = self.hook.get_budget(operation.name) if operation.name else None
             found = DryRun(
                 operation=operation.label,
@@ -297,8 +300,8 @@ class StreamBaseOperator(StreamTaskWaiter):
             )
             self.log.info(found.describe())
             if self.do_xcom_push:
-                ti.xcom_push(DRY_RUN_KEY, asdict(found))
-                ti.xcom_push(TASK_IDS_KEY, [])
+                context["ti"].xcom_push(DRY_RUN_KEY, asdict(found))
+                context["ti"].xcom_push(TASK_IDS_KEY, [])
             self._refuse_too_many(items)
         return []
 
@@ -357,7 +360,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _uncertain_batches(self, ledger: Ledger) -> str:
         """Name the batches that Stream may have accepted by their places and items; empty if none."""
-        cap = self.stream_operation.items.cap if self.stream_operation.items else 1
+        cap = self.stream_operation.cap
         return ", ".join(
             f"{place + 1} (items {place * cap + 1} to {place * cap + ledger.entries[place].size})"
             for place in ledger.uncertain

@@ -31,7 +31,6 @@ ItemsArgument: TypeAlias = (
 IN_MEMORY = 1024 * 1024
 """Bytes of items that are kept in memory; more go to a temporary file."""
 
-_ITERABLE = "an iterable of items is needed"
 _ALLOWED = (
     "a list, the output of another Airflow task, a callable that takes the context and returns an iterable, "
     "or a file with one item per line (a pathlib.Path, an ObjectStoragePath, or text with '://' like "
@@ -131,7 +130,9 @@ def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
     if isinstance(source, FromCallable):
         items = source.function(context)
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
-            raise ValueError(f"{spec.name}: the callable returned {shortened(items)}: {_ITERABLE}")
+            raise ValueError(
+                f"{spec.name}: the callable returned {shortened(items)}: an iterable of items is needed"
+            )
     # A set has another order in each process, and a retry must find the batches as they were.
     return sorted(items, key=repr) if isinstance(items, Set) else items
 

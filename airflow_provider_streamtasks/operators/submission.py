@@ -71,7 +71,7 @@ class Submitter:
         if ledger.entries:
             self.log.info("Resuming after %d batches that were submitted before", len(ledger.entries))
         self._ask_for_budget()
-        cap = self.operation.items.cap if self.operation.items else 1
+        cap = self.operation.cap
         batches = -(-len(items) // cap)
         began, sent, result = time.monotonic(), 0, None
         for batch in ledger.to_send(iter(items), cap, resubmit_uncertain=self.resubmit_uncertain):

@@ -62,6 +62,11 @@ class Operation:
         return [*([self.items.name] if self.items else []), *self.options]
 
     @property
+    def cap(self) -> int:
+        """The items that one request may carry; 1 where there is no list, which is one request."""
+        return self.items.cap if self.items else 1
+
+    @property
     def options(self) -> dict[str, Field[Any]]:
         """Everything that the operation takes besides its items."""
         return {**self.parameters, **self.body, **self.query}

@@ -142,7 +142,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         return parse_stream_task_ids(self.source, self.ids_argument)
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
-        """Render the templates, on a worker; why there is one is decided by what they were."""
+        """Render the templates, which only workers do, once it is known from them why there is a worker."""
         self._on_worker = self._why_on_worker()
         self._rendered = True
         super().render_template_fields(context, jinja_env)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class OnlyIf:
     """
-    A class attribute that Airflow reads, decided for each sensor when it is read; false on the class itself.
+    A class attribute that Airflow reads, decided for each sensor when it is read.
 
     Airflow reads it when it serializes the DAG: by then callbacks, outlets and what depends on the sensor are
     known, also those that were added after the sensor was made.
