@@ -24,8 +24,10 @@ class StreamDeleteChannelsOperator(StreamBaseOperator):
     all channels), and channels that could not be deleted are failed items. If it waits, the Stream task has
     the last word. A hard delete also destroys the messages, in the background, and cannot be undone.
 
+    Every argument below is templated.
+
     :param cids: the channels, each as ``type:id``: a list, the output of another Airflow task, a callable
-        that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100
+        that takes the context, or a file with one per line. Duplicates are dropped; every 100
         are a batch.
     :param hard_delete: whether to destroy them (default: False, as at Stream)
     :param skip_truncate: whether a soft delete keeps the history, so that a channel made anew with the same
@@ -58,10 +60,12 @@ class StreamExportChannelsOperator(StreamBaseOperator):
     The result of the Stream task holds the signed URL of the file. It is valid for 24 hours, and signed
     anew on every poll of the Stream task; the file stays for 60 days.
 
+    Every argument below is templated.
+
     :param channels: the channels, each as ``type:id`` or as a dictionary with ``cid`` (or ``type`` and
         ``id``) and perhaps ``messages_since`` and ``messages_until`` (``datetime`` or RFC 3339): a list,
         the output of another Airflow task, a callable that takes the context, or a file with one per line
-        (templated). Duplicates are dropped; every 25 are a batch.
+       . Duplicates are dropped; every 25 are a batch.
     :param version: ``v1``, one JSON document (Stream's default), or ``v2``, JSON lines
     :param format: ``json`` (Stream's default) or ``csv``, which needs ``version="v2"``
     :param include_fields: columns of a csv (Stream's default: a standard set)
@@ -105,6 +109,8 @@ class StreamChannelBatchUpdateOperator(StreamBaseOperator):
     Change many channels in one Stream task: members, roles, visibility, data.
 
     Channels that could not be changed are failed items: Stream calls the whole completed all the same.
+
+    Every argument below is templated.
 
     :param operation: what to do: ``addMembers``, ``addMembersHideHistory``, ``removeMembers``,
         ``inviteMembers``, ``invites``, ``assignRoles``, ``addModerators``, ``demoteModerators``, ``hide``,

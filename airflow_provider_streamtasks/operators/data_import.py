@@ -36,10 +36,12 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
     The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload
     again what is uploaded.
 
+    Every argument below is templated.
+
     :param file: an ``ObjectStoragePath``, or text like ``s3://my_aws@bucket/import.json`` or
-        ``/data/import.json``; at most 300 MiB (templated)
-    :param mode: ``insert`` only adds what is not there, ``upsert`` also replaces what is there (templated)
-    :param merge_custom: whether custom fields are merged instead of replaced (templated)
+        ``/data/import.json``; at most 300 MiB
+    :param mode: ``insert`` only adds what is not there, ``upsert`` also replaces what is there
+    :param merge_custom: whether custom fields are merged instead of replaced
     """
 
     stream_operation = CREATE_IMPORT
@@ -153,11 +155,11 @@ class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
     def on_kill(self) -> None:
         """Cancel the import: Stream can."""
         if not (self.cancel_on_kill and self.wait_for_completion and self._stored):
-            return super().on_kill()
+            super().on_kill()
+            return
         for import_id in self._stored.ledger.task_ids:
             try:
                 self.hook.call(cancel_import(import_id))
                 self.log.info("Cancelled the import %s", import_id)
             except StreamException as error:
                 self.log.warning("The import %s goes on, cancelling failed: %s", import_id, error)
-        return None

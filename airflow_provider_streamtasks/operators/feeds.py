@@ -19,8 +19,10 @@ class StreamDeleteFeedOperator(StreamBaseOperator):
     """
     Delete a feed.
 
-    :param feed_group_id: the group of the feed, such as ``user`` (templated)
-    :param feed_id: the id of the feed within its group (templated)
+    Every argument below is templated.
+
+    :param feed_group_id: the group of the feed, such as ``user``
+    :param feed_id: the id of the feed within its group
     :param hard_delete: whether to destroy instead of hide (Stream's default: False)
     :param purge_user_activities: whether the owner's activities are deleted from every other feed as well;
         needs ``hard_delete``
@@ -51,8 +53,10 @@ class StreamDeleteFeedsOperator(StreamBaseOperator):
     """
     Delete feeds. All of a batch must exist, or Stream refuses the batch.
 
+    Every argument below is templated.
+
     :param feeds: the feeds, each as ``group:id``: a list, the output of another Airflow task, a callable
-        that takes the context, or a file with one per line (templated). Duplicates are dropped; every 100
+        that takes the context, or a file with one per line. Duplicates are dropped; every 100
         are a batch.
     :param hard_delete: whether to destroy instead of hide (Stream's default: False)
     :param purge_user_activities: whether the owner's activities are deleted from every other feed as well;
@@ -82,7 +86,9 @@ class StreamDeleteFeedUserDataOperator(StreamBaseOperator):
     """
     Delete all that a user has in feeds, as privacy laws ask.
 
-    :param user_id: the user (templated)
+    Every argument below is templated.
+
+    :param user_id: the user
     :param hard_delete: whether to destroy instead of hide (Stream's default: False)
     """
 
@@ -101,7 +107,9 @@ class StreamExportFeedUserDataOperator(StreamBaseOperator):
     """
     Export all that a user has in feeds, as privacy laws ask.
 
-    :param user_id: the user (templated)
+    Every argument below is templated.
+
+    :param user_id: the user
     """
 
     stream_operation = EXPORT_FEED_USER_DATA

@@ -18,9 +18,11 @@ class StreamImportBlockListOperator(StreamBaseOperator):
     """
     Add words to a block list. Words that are there already are skipped.
 
-    :param blocklist_id: the block list (templated)
+    Every argument below is templated.
+
+    :param blocklist_id: the block list
     :param items: the words: a list, the output of another Airflow task, a callable that takes the context,
-        or a file with one per line (templated). Duplicates are dropped; every 5000 are a batch.
+        or a file with one per line. Duplicates are dropped; every 5000 are a batch.
     :param chunk_size: words that Stream handles at a time (Stream's default)
     """
 
@@ -47,7 +49,9 @@ class StreamBulkImageModerationOperator(StreamBaseOperator):
     """
     Moderate many images, whose URLs stand in a CSV file.
 
-    :param csv_file: URL of the file (templated)
+    Every argument below is templated.
+
+    :param csv_file: URL of the file
     """
 
     stream_operation = BULK_IMAGE_MODERATION

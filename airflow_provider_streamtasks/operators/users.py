@@ -22,10 +22,13 @@ class StreamDeleteUsersOperator(StreamBaseOperator):
     Stream marks the users as deleted at once and does the rest in the background. Its budget for this is
     small: six requests a minute have been seen.
 
+    Every argument below is templated.
+
     :param user_ids: the users: a list, the output of another Airflow task, a callable that takes the
-        context, or a file with one per line (templated). Duplicates are dropped; every 100 are a batch.
-    :param user: ``soft`` keeps the users' data, ``pruning`` empties it, ``hard`` destroys it. Stream refuses
-        ``hard`` together with ``messages`` or ``conversations`` that are ``soft`` or ``pruning``.
+        context, or a file with one per line. Duplicates are dropped; every 100 are a batch.
+    :param user: ``soft`` (Stream's default) keeps the users' data, ``pruning`` empties it, ``hard`` destroys
+        it. Stream refuses ``hard`` together with ``messages`` or ``conversations`` that are ``soft`` or
+        ``pruning``.
     :param messages: ``soft``, ``pruning`` or ``hard``; None or an empty string leaves the messages. With
         ``user="hard"`` and without ``messages``, Stream does not document what becomes of them.
     :param conversations: ``soft`` or ``hard``, for channels of two members; None or an empty string leaves
@@ -69,8 +72,10 @@ class StreamDeactivateUsersOperator(StreamBaseOperator):
     """
     Deactivate users: they stay, but cannot connect.
 
+    Every argument below is templated.
+
     :param user_ids: the users: a list, the output of another Airflow task, a callable that takes the
-        context, or a file with one per line (templated). Duplicates are dropped; every 100 are a batch.
+        context, or a file with one per line. Duplicates are dropped; every 100 are a batch.
     :param created_by_id: the user on whose behalf
     :param mark_messages_deleted: whether their messages appear deleted
     :param mark_channels_deleted: whether their channels appear deleted
@@ -101,8 +106,10 @@ class StreamReactivateUsersOperator(StreamBaseOperator):
     """
     Reactivate users that were deactivated.
 
+    Every argument below is templated.
+
     :param user_ids: the users: a list, the output of another Airflow task, a callable that takes the
-        context, or a file with one per line (templated). Duplicates are dropped; every 100 are a batch.
+        context, or a file with one per line. Duplicates are dropped; every 100 are a batch.
     :param created_by_id: the user on whose behalf
     :param restore_messages: whether their messages appear again
     :param restore_channels: whether their channels appear again
@@ -135,8 +142,10 @@ class StreamExportUsersOperator(StreamBaseOperator):
 
     The result of the Stream task holds the signed URL of the file, valid for 24 hours.
 
+    Every argument below is templated.
+
     :param user_ids: the users: a list, the output of another Airflow task, a callable that takes the
-        context, or a file with one per line (templated). Duplicates are dropped; every 25 are a batch.
+        context, or a file with one per line. Duplicates are dropped; every 25 are a batch.
     """
 
     stream_operation = EXPORT_USERS

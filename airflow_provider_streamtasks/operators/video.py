@@ -17,8 +17,10 @@ class StreamDeleteCallOperator(StreamBaseOperator):
     ``task_ids`` are empty lists. A hard delete also destroys recordings and transcriptions, in the
     background, and cannot be undone.
 
-    :param call_type: the type of the call, such as ``default``; at most 64 characters (templated)
-    :param call_id: the id of the call; at most 64 characters (templated)
+    Every argument below is templated.
+
+    :param call_type: the type of the call, such as ``default``; at most 64 characters
+    :param call_id: the id of the call; at most 64 characters
     :param hard: whether to destroy it (Stream's default: False)
     """
 
