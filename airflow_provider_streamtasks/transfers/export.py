@@ -112,6 +112,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
             Text().parse("destination", destination)
             check_notation("destination", destination)
+            _check_beginning(destination)
         if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
             _check_file_name(file_name)
         # Once it is rendered, the id says nothing of where it came from.
@@ -164,13 +165,10 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     def _folder(self) -> ObjectStoragePath:
         given: Any = self.destination
         conn_id = self.storage_conn_id and Text().parse("storage_conn_id", self.storage_conn_id)
-        if str(given).lower().startswith(("http://", "https://")):
-            raise ValueError(f"destination is {str(given)!r}: a storage that can be written to is needed")
+        _check_beginning(str(given))
         folder = storage_path("destination", given, conn_id or None)
         if folder.protocol in ("", "file", "local") and not _FROM_ROOT.match(str(given)):
-            raise ValueError(
-                f"destination is {str(given)!r}: a path from the root, or with a scheme, is needed"
-            )
+            raise _relative(str(given))
         if (folder / "file").parent != folder:
             raise ValueError(f"destination is {str(given)!r}: the name of a bucket is needed")
         return folder
@@ -255,6 +253,19 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             elif isinstance(outlet, Asset | AssetRef):
                 extra: dict[str, Any] = context["outlet_events"][outlet].extra
                 extra.update({FILES_KEY: files, **(files[0] if len(files) == 1 else {})})
+
+
+def _check_beginning(destination: str) -> None:
+    """Refuse a destination that begins as none can, whatever a template in it gives."""
+    if destination.lower().startswith(("http://", "https://")):
+        raise ValueError(f"destination is {destination!r}: a storage that can be written to is needed")
+    beginning, template, _ = destination.partition("{")
+    if not beginning.startswith("/") and ":" not in beginning and ("/" in beginning or not template):
+        raise _relative(destination)
+
+
+def _relative(destination: str) -> ValueError:
+    return ValueError(f"destination is {destination!r}: a path from the root, or with a scheme, is needed")
 
 
 def _check_file_name(template: Any) -> None:

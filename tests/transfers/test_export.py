@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -155,6 +156,30 @@ def test_an_argument_that_makes_no_sense_is_an_import_error(arguments: dict[str,
 def test_a_relative_destination_is_refused(destination: str, export: Export, store: Store) -> None:
     with pytest.raises(ValueError, match="from the root"):
         store(export(), destination=destination)
+
+
+@pytest.mark.parametrize(
+    ("destination", "allowed"),
+    [
+        ("exports", "from the root"),
+        ("exports/{{ ds }}/", "from the root"),
+        ("./exports", "from the root"),
+        ("https://example.com/{{ ds }}/", "can be written to"),
+    ],
+)
+def test_a_destination_that_begins_wrong_is_refused_when_the_dag_is_parsed(
+    destination: str, allowed: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^destination is '{re.escape(destination)}': .*{allowed}"):
+        StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", destination=destination)
+
+
+@pytest.mark.parametrize(
+    "destination",
+    ["{{ params.folder }}", "{{ var.value.x }}/y/", "s3{{ params.a }}://bucket/", "/data/{{ ds }}"],
+)
+def test_a_destination_that_a_template_may_begin_is_left_until_then(destination: str) -> None:
+    StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", destination=destination)
 
 
 @pytest.mark.parametrize("scheme", ["file://", "file:", "local://", ""])
