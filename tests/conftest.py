@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    # Begun first, and so mostly by one process, which starts each server once; quick ones are left for the end.
+    # Begun first, and so mostly by one process, which starts each server once; quick ones end the run.
     if "one_storage" in getattr(item, "fixturenames", ()):
         return -1
     name = item.path.stem.removeprefix("test_")
