@@ -64,8 +64,8 @@ class StreamExportChannelsOperator(StreamBaseOperator):
 
     :param channels: the channels, each as ``type:id`` or as a dictionary with ``cid`` (or ``type`` and
         ``id``) and perhaps ``messages_since`` and ``messages_until`` (``datetime`` or RFC 3339): a list,
-        the output of another Airflow task, a callable that takes the context, or a file with one per line
-       . Duplicates are dropped; every 25 are a batch.
+        the output of another Airflow task, a callable that takes the context, or a file with one per
+        line. Duplicates are dropped; every 25 are a batch.
     :param version: ``v1``, one JSON document (Stream's default), or ``v2``, JSON lines
     :param format: ``json`` (Stream's default) or ``csv``, which needs ``version="v2"``
     :param include_fields: columns of a csv (Stream's default: a standard set)

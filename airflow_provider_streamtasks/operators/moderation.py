@@ -68,9 +68,11 @@ class StreamExportModerationLogsOperator(StreamBaseOperator):
     """
     Export the moderation logs: who took which action on which content, and when.
 
+    Every argument below is templated.
+
     :param filter: which logs, such as ``{"created_at": {"$gte": "2026-01-01T00:00:00Z"}}``; all of them if
-        left out (templated)
-    :param format: the format of the file (Stream's default; templated)
+        left out
+    :param format: the format of the file (Stream's default)
     """
 
     stream_operation = EXPORT_MODERATION_LOGS
