@@ -100,7 +100,7 @@ class Import:
         status = self._status(state)
         result = found.get("result")
         if status != "failed":
-            return StreamTask(task_id, status, result=result)
+            return StreamTask(task_id, status, result=result, report=result)
         why = in_short(result)
         error = TaskError("import_failed", f"the import ended as {state}" + (why and f": {why}"))
         return StreamTask(task_id, status, result=result, error=error, report=result)

@@ -139,7 +139,7 @@ class Operation:
         task_id: Any = body
         for name in self.id_at:
             task_id = task_id.get(name) if isinstance(task_id, Mapping) else None
-        result = body.get("result")
+        result = body.get("result") if self.at_once == "result" else None
         if not isinstance(task_id, str) or not task_id:
             task_id = None
             if not isinstance(done := body.get(self.at_once), Mapping) or not done:

@@ -48,7 +48,7 @@ class StreamTask:
     :param error: why it failed, or ``None``
     :param created_at: Unix time in seconds, or ``None`` where Stream did not say
     :param updated_at: Unix time in seconds, or ``None``
-    :param report: what Stream's check of the file of a failed import found, or ``None``
+    :param report: what Stream's check of an import's file found: faults of lines, not of items; or ``None``
     """
 
     task_id: str
@@ -89,7 +89,7 @@ class StreamTask:
     @property
     def failed_items(self) -> dict[str, str]:
         """The items that failed inside: item -> reason, where Stream names them."""
-        return results.failed_items(self.result)
+        return {} if self.report else results.failed_items(self.result)
 
     @property
     def rate_limited(self) -> bool:

@@ -350,17 +350,24 @@ def test_no_ids_are_returned_of_what_is_a_failure_after_all() -> None:
 
 # -- failures ----------------------------------------------------------------------------------------------
 
-BROKEN = StreamTask("id-1", "failed", PARTIAL, TaskError("storage", "down"), report={"Errors": ["bad"]})
+BROKEN = StreamTask("id-1", "failed", PARTIAL, TaskError("storage", "down"))
 
 
 def test_a_stream_task_that_failed_is_a_failure_with_what_is_known_of_it() -> None:
     done = StreamTask("id-0", "completed", {"url": SIGNED})
     delivery = decide(Ended([done, BROKEN], ["id-2"], 60.0), XComPolicy())
-    assert delivery.xcoms == {"failed_items": FAILED, "validation_report": {"id-1": {"Errors": ["bad"]}}}
+    assert delivery.xcoms == {"failed_items": FAILED}
     assert isinstance(delivery.failure, StreamTaskException)
     assert str(delivery.failure) == (
         "Stream task id-1 failed: storage: down\nNot finished when the wait ended: the Stream task id-2"
     )
+
+
+def test_of_an_import_that_failed_there_is_the_report_and_no_items() -> None:
+    report = {"Errors": ["bad"]}
+    failed = StreamTask("id-1", "failed", report, TaskError("import_failed", "bad"), report=report)
+    delivery = decide(Ended([failed], [], 60.0), XComPolicy())
+    assert delivery.xcoms == {"validation_report": {"id-1": report}}
 
 
 def test_what_was_not_finished_is_a_timeout_without_xcoms() -> None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol.data_import import MOST, Import, in_short
+from airflow_provider_streamtasks.protocol.delivery import FAILED_ITEMS, XComPolicy, decide
+from airflow_provider_streamtasks.protocol.wait import Ended
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests.fuzzing import fuzz
 from tests.json_values import anything, documents
@@ -89,6 +91,17 @@ def test_a_report_has_a_short_form(report: Any, short: str) -> None:
     assert task.report == report
     assert task.failure.description == "the import ended as analyze_failed" + (f": {short}" if short else "")
     assert not task.may_pass
+
+
+@pytest.mark.parametrize("state", [2, 3])
+def test_faults_in_a_report_are_no_items_that_failed(state: int) -> None:
+    """They quote the user's file, which the XCom of failed items must not."""
+    report = {"Errors": [{"id": "joe", "email": "joe@example.com", "error": "no role"}], "failed_count": 1}
+    task = SECOND.read("id", answer({"state": state, "result": report}), 0)
+    assert task.failed_items == {}
+    delivery = decide(Ended([task], [], 60.0), XComPolicy())
+    assert FAILED_ITEMS not in delivery.xcoms
+    assert not delivery.warnings
 
 
 @fuzz(anything | documents)
