@@ -10,6 +10,7 @@ from airflow_provider_streamtasks import _compat
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
+    from airflow.sdk.types import Operator
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -39,6 +40,11 @@ def needs_worker_to_end(operator: BaseOperator) -> str | None:
     if is_mapped_over(operator):
         return "mapped tasks depend on its XCom"
     return None
+
+
+def is_mapped(operator: Operator) -> bool:
+    """Return whether an operator is mapped, or stands in a mapped task group."""
+    return operator.is_mapped or operator.get_closest_mapped_task_group() is not None
 
 
 def is_mapped_over(operator: BaseOperator) -> bool:

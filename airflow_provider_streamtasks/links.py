@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
+from airflow_provider_streamtasks.ending import is_mapped
 from airflow_provider_streamtasks.provider_info import get_provider_info
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ def _modules() -> Iterator[str]:
         yield transfer["python-module"]
 
 
-def _is_mapped(operator: Any) -> bool:
-    return operator.is_mapped or operator.get_closest_mapped_task_group() is not None
-
-
 class StreamTasksLink(BaseOperatorLink):
     """
     Leads from a task instance to the page that says what it waits for at Stream.
@@ -69,6 +66,6 @@ class StreamTasksLink(BaseOperatorLink):
         """Return the address of the page, for this task instance alone."""
         asked: dict[str, Any] = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         # In a loop (3.4) the key has the iteration in place of the map index: there the page shows them all.
-        if ti_key.map_index >= 0 and _is_mapped(operator):
+        if ti_key.map_index >= 0 and is_mapped(operator):
             asked["map_index"] = ti_key.map_index
         return f"{root()}/plugin/{PAGE}?{urlencode(asked)}"

@@ -9,11 +9,10 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import is_rendered
-from airflow_provider_streamtasks.ending import needs_worker_to_end
+from airflow_provider_streamtasks.ending import is_mapped, needs_worker_to_end
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
-    from airflow.sdk.types import Operator
 
     from airflow_provider_streamtasks.sensors.task import StreamTaskSensor
 
@@ -76,16 +75,12 @@ def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
         return "it is not deferrable"
     if not is_rendered(sensor.stream_conn_id):
         return "stream_conn_id is a template"
-    if _is_mapped(sensor):
+    if is_mapped(sensor):
         return "it is in a mapped task group"
     source, name = sensor.source, sensor.ids_argument
     if _compat.is_task_output(source):
-        mapped = _is_mapped(source.operator)
+        mapped = is_mapped(source.operator)
         return f"{name} comes from the mapped task {source.operator.task_id!r}" if mapped else None
     if is_rendered(source):
         return None
     return f"{name} is a template" if isinstance(source, str) else f"{name} is made of outputs or templates"
-
-
-def _is_mapped(operator: Operator) -> bool:
-    return operator.is_mapped or operator.get_closest_mapped_task_group() is not None
