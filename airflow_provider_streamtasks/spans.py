@@ -32,19 +32,18 @@ def record(wait: Wait, stream_conn_id: str) -> None:
     span = tracer.start_span(SPAN, start_time=round(wait.started_at * 1e9))
     if not span.is_recording():
         return
-    outcome = wait.outcome.value if wait.outcome else "unknown"
     span.set_attributes(
         {
             "streamtasks.stream_conn_id": stream_conn_id,
             "streamtasks.stream_tasks": len(wait.task_ids),
             "streamtasks.stream_task_ids": wait.task_ids[:NAMED],
             "streamtasks.polls": wait.polls,
-            "streamtasks.outcome": outcome,
+            "streamtasks.outcome": str(wait.outcome),
         }
     )
     if wait.outcome is Outcome.COMPLETED:
         span.set_status(trace.StatusCode.OK)
     else:
-        span.set_attribute("error.type", type(wait.error).__name__ if wait.error else outcome)
+        span.set_attribute("error.type", type(wait.error).__name__ if wait.error else str(wait.outcome))
         span.set_status(trace.StatusCode.ERROR)
     span.end()

@@ -9,10 +9,11 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow_provider_streamtasks import _compat, configuration, spans
+from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import given
 from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
 from airflow_provider_streamtasks.hooks.client import StreamClient
+from airflow_provider_streamtasks.hooks.polls import Polls
 from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.fields import Seconds, Text
 from airflow_provider_streamtasks.protocol.messages import Message
@@ -120,9 +121,14 @@ class StreamHook(StreamClient):
         :param patience: seconds for which they are ridden out, however many attempts that takes
         :raises StreamException: if Stream does not tell
         """
-        return self._attempt(
-            lambda: self._poll(task_id, pollable), again_if=errors.is_passing, patience=patience
-        )
+
+        def get() -> StreamTask:
+            answer, _ = self.poll(task_id, pollable)
+            if isinstance(answer, StreamException):
+                raise answer
+            return answer
+
+        return self._attempt(get, again_if=errors.is_passing, patience=patience)
 
     def call(self, request: Request) -> dict[str, Any]:
         """
@@ -326,30 +332,28 @@ class StreamHook(StreamClient):
 
     def carry_out(self, wait: Wait, on_poll: Callable[[Wait], None] = lambda wait: None) -> None:
         """
-        Poll what a wait is for until it is over.
+        Poll what a wait is for until it is over, one poll after the other.
 
-        :param on_poll: is called after each poll
+        :param on_poll: is called after each poll, and after each pause
         """
+        polls = Polls(self, wait)
         while not wait.over:
-            self.poll_due(wait)
+            polls.go_on()
             on_poll(wait)
-            time.sleep(wait.pause(time.time()))
 
-    def poll_due(self, wait: Wait) -> None:
-        """Poll everything that is due in a wait once, and hand it the answers."""
-        for task_id in wait.due(time.time()):
-            try:
-                answer: Answer = self._poll(task_id, wait.pollable)
-            except StreamException as error:
-                answer = error
-            if line := wait.observe(task_id, answer, time.time()):
-                self.log.warning(line)
-            if wait.over:
-                spans.record(wait, self.stream_conn_id)
-                break
+    def poll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
+        """Poll once; return what came, and what is left of the budget."""
+        limit = None
+        try:
+            response = self._send(pollable.request(task_id))
+            now = time.time()
+            limit = parse_rate_limit(response.headers, now)
+            return pollable.read(task_id, response, now), limit
+        except StreamException as error:
+            return error, limit
 
     async def apoll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
-        """Poll once; return what came, and what is left of the budget."""
+        """Poll once without blocking the event loop: the twin of :meth:`poll`."""
         limit = None
         try:
             response = await self._asend(pollable.request(task_id))
@@ -366,6 +370,3 @@ class StreamHook(StreamClient):
         :raises StreamException: if Stream answers with an error, or not at all
         """
         return errors.read_body(request.operation, await self._asend(request), time.time(), request.hints)
-
-    def _poll(self, task_id: str, pollable: Pollable) -> StreamTask:
-        return pollable.read(task_id, self._send(pollable.request(task_id)), time.time())

@@ -43,6 +43,9 @@ class Outcome(str, Enum):
     TIMED_OUT = "timed_out"
     ERROR = "error"
 
+    def __str__(self) -> str:
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
 class WaitTerms:
@@ -149,7 +152,7 @@ class Wait:
         self.last_error = ""
         self.last_word: tuple[str, float] | None = None
         # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
-        # Of those not known to be finished: Unix time of the next poll, infinite while one is under way.
+        # Of those not known to be finished: Unix time of the next poll.
         self._due = dict.fromkeys(self.task_ids, started_at)
         self._errors: dict[str, int] = {}  # errors in a row, of those that have any
         # Of failures that may pass: Unix time of the first poll that saw it, and polls in a row that did.
@@ -197,20 +200,15 @@ class Wait:
         """Return the Unix time of the next poll of a Stream task; infinite if there is none to come."""
         return self._due.get(task_id, inf) if self.error is None else inf
 
-    def due(self, now: float) -> list[str]:
-        """Return the Stream tasks to poll now, and count them as polled."""
-        polls = sorted((task_id for task_id, due in self._due.items() if due <= now), key=self.due_at)
-        self._due.update(dict.fromkeys(polls, inf))
-        return polls
-
-    def pause(self, now: float) -> float:
-        """Return the seconds until something is due; never past the deadline, and 0 when the wait is over."""
-        due = inf if self.over else min(self._due.values())
-        return 0.0 if due == inf else max(0.0, due - now)
+    @property
+    def next_due(self) -> float:
+        """The Unix time of the next poll of any; infinite if there is none to come."""
+        return inf if self.over else min(self._due.values())
 
     def expire(self, now: float) -> None:
         """Give up what is not finished although the deadline has passed, without a last poll."""
         if now >= self.deadline:
+            self.last_error = self.last_error or "it could not be made in time"
             self._closed.update(dict.fromkeys(self._due))
             self._due.clear()
 

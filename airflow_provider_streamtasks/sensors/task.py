@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.arguments import (
     parse_stream_task_ids,
 )
 from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
+from airflow_provider_streamtasks.hooks.polls import Polls
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.fields import Flag, Seconds
 from airflow_provider_streamtasks.protocol.wait import Ended, Wait, WaitTerms
@@ -127,7 +128,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
             parse_stream_task_ids(stream_task_id, self.ids_argument)
         setattr(self, self.ids_argument, in_fixed_order(stream_task_id))
         self.deferrable = given("deferrable", deferrable, Flag(), mode is None)
-        self._wait: Wait | None = None
+        self._polls: Polls | None = None
         self._record: WorkerRecord | None = None
         if start_from_trigger and (reason := impossible_to_start(self)):
             raise ValueError(f"start_from_trigger is True, but {reason}")
@@ -150,7 +151,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     def execute(self, context: Context) -> Any:
         """Defer, or poke until done."""
         # A function may call it for one Stream task after another.
-        self._wait = self._record = None
+        self._polls = self._record = None
         task_ids = self.awaited_task_ids(context)
         if not task_ids:
             self.log.info("There is no %s to wait for.", self.pollable.noun)
@@ -189,13 +190,14 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll once what is due."""
-        wait = self._wait = self._wait or self._continued_wait(context)
-        seen = wait.errors_since
-        self.hook.poll_due(wait)
-        # A failure is confirmed within one poke: between two, nothing would remember it in reschedule mode.
-        while not wait.over and (wait.confirming or time.time() > wait.deadline - LAST_MOMENT):
-            time.sleep(wait.pause(time.time()))
-            self.hook.poll_due(wait)
+        polls = self._polls = self._polls or Polls(self.hook, self._continued_wait(context))
+        wait, began, seen = polls.wait, time.time(), polls.wait.errors_since
+        # All that is due is polled, however long the budget takes: with reschedule, the next poke would begin
+        # with the first one again. Nor would anything remember a failure that is being confirmed.
+        while not wait.over and (
+            wait.next_due <= began or wait.confirming or time.time() > wait.deadline - LAST_MOMENT
+        ):
+            polls.go_on()
         if self.reschedule and wait.errors_since != seen:
             self._remember(context, wait.errors_since)
         self._record = self._record or self.worker_record(context, resumed=self.reschedule)
@@ -266,7 +268,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def next_poke(self) -> float:
         """Return the seconds until the next poke, on the trigger's schedule and with Stream's pauses."""
-        return self._wait.pause(time.time()) if self._wait else self.poke_interval
+        return self._polls.pause() if self._polls else self.poke_interval
 
     def _continued_wait(self, context: Context) -> Wait:
         started_at, errors_since = time.time(), None

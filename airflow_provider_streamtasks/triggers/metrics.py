@@ -48,8 +48,7 @@ class PollMetrics:
 
     def ended(self, wait: Wait) -> None:
         """Count a wait that ended."""
-        outcome = wait.outcome.value if wait.outcome else "unknown"
-        Stats.incr("streamtasks.outcomes", tags={**self._tags, "outcome": outcome})
+        Stats.incr("streamtasks.outcomes", tags={**self._tags, "outcome": str(wait.outcome)})
 
     def report(self, plan: PollPlan, now: float) -> None:
         """Report what was counted since the last time, and how things stand."""

@@ -166,8 +166,7 @@ class StreamTaskTrigger(BaseTrigger):
             # Left to Airflow, it would become a TaskDeferralError, which soft_fail turns into a skip.
             wait.error = StreamException(f"The wait broke off: {type(error).__name__}: {error}")
         age = time.time() - self.started_at
-        outcome = wait.outcome.value if wait.outcome else None
-        await write(logging.INFO, f"The wait ended after {age:.1f} s: {outcome}")
+        await write(logging.INFO, f"The wait ended after {age:.1f} s: {wait.outcome}")
         spans.record(wait, self.stream_conn_id)
         yield await self.event(wait)
 
@@ -186,7 +185,7 @@ class StreamTaskTrigger(BaseTrigger):
         await asyncio.sleep(self._until_worker_is_gone())
         return TriggerEvent(
             {
-                "outcome": wait.outcome.value if wait.outcome else None,
+                "outcome": str(wait.outcome),
                 "stream_task_ids": list(self.stream_task_ids),
                 "open": wait.open_task_ids,
                 "last_error": wait.last_error,
@@ -204,7 +203,7 @@ class StreamTaskTrigger(BaseTrigger):
     async def _end(self, wait: Wait) -> str | None:
         """Carry out what is decided, unless that is for a worker: then do nothing, and return why."""
         if wait.outcome is not Outcome.COMPLETED:
-            return f"the wait ended as {wait.outcome.value if wait.outcome else None}"
+            return f"the wait ended as {wait.outcome}"
         # In a thread, because a result may be megabytes, and others wait in this loop.
         delivery = await asyncio.to_thread(decide, wait.ended(), self.policy, whole=self.pollable.whole)
         if delivery.failure:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import socket
 import time
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,9 +23,10 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.hooks.client import ATTEMPTS
 from airflow_provider_streamtasks.hooks.stream import StreamHook
-from airflow_provider_streamtasks.protocol import wait
+from airflow_provider_streamtasks.protocol import poll_plan, wait
 from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS, EXPORT_USERS
 from airflow_provider_streamtasks.protocol.credentials import Credentials
+from airflow_provider_streamtasks.protocol.poll_budget import UNKNOWN_AT_ONCE
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl, running_sandbox
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
@@ -510,6 +513,42 @@ def test_many_stream_tasks_are_waited_for_together(
     finished = wait_for(hook, *ids)
     assert [task.task_id for task in finished] == ids
     assert [list(task.result) for task in finished] == [[f"messaging:{number}"] for number in range(40)]
+
+
+def test_the_deadline_holds_however_many_are_waited_for(
+    start_task: StartTask, control: SandboxControl, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll_plan, "LAST_POLL", 0.5)
+    hook, ids = StreamHook(), [start_task(end="never") for _ in range(20)]
+    control.fault("delay", operation="GetTask", seconds=0.3)
+    began = time.monotonic()
+    with pytest.raises(StreamTaskTimeout) as raised:
+        wait_for(hook, *ids, timeout=1)
+    assert time.monotonic() - began < 3
+    assert sorted(raised.value.task_ids) == sorted(ids)
+
+
+def test_polls_keep_to_our_share_of_the_budget(
+    start_task: StartTask, set_connection: SetConnection, control: SandboxControl, wait_for: WaitFor
+) -> None:
+    ids = [start_task() for _ in range(40)]
+    set_connection(extra=json.dumps({"rate_limit_share": 0.5}))
+    control.budget("GetTask", limit=60, window=3)
+    wait_for(StreamHook(), *ids)
+    journal = control.journal("GetTask")
+    assert max(Counter(int(request["time"] // 3) for request in journal).values()) <= 30
+    assert {request["status"] for request in journal} == {200}
+
+
+def test_while_a_429_asks_for_a_pause_nothing_is_polled(
+    start_task: StartTask, control: SandboxControl, hook: StreamHook, wait_for: WaitFor
+) -> None:
+    ids = [start_task() for _ in range(20)]
+    control.budget("GetTask", limit=None)
+    control.fault("rate_limit", operation="GetTask", lasts=1, retry_after=1)
+    wait_for(hook, *ids)
+    refused = [request for request in control.journal("GetTask") if request["status"] == 429]
+    assert 1 <= len(refused) <= UNKNOWN_AT_ONCE
 
 
 def test_of_several_the_failed_and_the_unfinished_are_named(

@@ -544,6 +544,17 @@ def test_errors_of_an_earlier_try_do_not_count(
     assert execute(run, task_id, mode="reschedule") == {"messaging:a": {"status": "ok"}}
 
 
+def test_every_poke_polls_all_of_a_list_within_the_budget(
+    start_task: StartTask, control: SandboxControl, run: Run
+) -> None:
+    ids = [start_task(running=1) for _ in range(40)]
+    control.budget("GetTask", limit=60, window=3)
+    assert len(execute(run, ids, mode="reschedule", max_wait=0.05)) == len(ids)
+    journal = control.journal("GetTask")
+    assert {request["status"] for request in journal} == {200}
+    assert len({request["path"] for request in journal[: len(ids)]}) == len(ids)
+
+
 def test_the_deadline_counts_from_the_first_poke(
     start_task: StartTask, control: SandboxControl, run: Run
 ) -> None:
