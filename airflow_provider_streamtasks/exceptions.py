@@ -222,12 +222,17 @@ class StreamTaskTimeout(StreamTransportException):
     The deadline of a wait passed before Stream finished.
 
     :param task_ids: the Stream tasks that were not finished; they may still run
+    :param last_error: why the last poll brought no status, in words; empty where it did
     """
 
     task_ids: list[str]
+    last_error: str
 
-    def __init__(self, message: str = "", *, task_ids: Sequence[str], **fields: Any) -> None:
-        super().__init__(message, **{"error_type": "timeout", **fields}, task_ids=list(task_ids))
+    def __init__(
+        self, message: str = "", *, task_ids: Sequence[str], last_error: str = "", **fields: Any
+    ) -> None:
+        fields = {"error_type": "timeout", **fields}
+        super().__init__(message, **fields, task_ids=list(task_ids), last_error=last_error)
 
     @property
     def task_id(self) -> str:  # type: ignore[override]

@@ -73,7 +73,9 @@ def timed_out(
         else f"Stream goes on with {them}: waiting ended, not the work."
     )
     return StreamTaskTimeout(
-        f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. {now}", task_ids=task_ids
+        f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. {now}",
+        task_ids=task_ids,
+        last_error=last_error,
     )
 
 

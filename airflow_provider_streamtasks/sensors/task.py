@@ -19,7 +19,7 @@ from airflow_provider_streamtasks.arguments import (
     is_rendered,
     parse_stream_task_ids,
 )
-from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException
+from airflow_provider_streamtasks.exceptions import StreamException, StreamTaskException, StreamTaskTimeout
 from airflow_provider_streamtasks.hooks.polls import Polls
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.fields import Flag, Seconds
@@ -87,6 +87,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     :param redact_result_urls: whether URLs in results lose their signature before they become XComs
         (default: ``[streamtasks] redact_result_urls``, False)
     :raises AirflowSensorTimeout: if the deadline passed. Stream goes on with its task.
+    :raises StreamTaskTimeout: with ``soft_fail``, if the last poll before the deadline brought no status
     :raises StreamTaskFailed: if Stream says that the Stream task failed
     :raises StreamApiException: for an error that does not pass: key or secret refused, unknown Stream task
     :raises StreamException: after five minutes of nothing but errors
@@ -210,6 +211,12 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         """End the Airflow task as the Stream tasks ended."""
         try:
             return super().conclude(context, get_ended)
+        except AirflowSensorTimeout as timeout:
+            error = timeout.__cause__
+            unknown = isinstance(error, StreamTaskTimeout) and error.last_error
+            if error and unknown and self.soft_fail and not self.silent_fail:
+                raise error from None  # an outage must not look like a skip
+            raise
         except StreamTaskException as error:
             raise StreamTaskFailed(**error.fields()) from None
         except StreamException as error:

@@ -20,6 +20,7 @@ from airflow_provider_streamtasks.exceptions import (
     StreamConfigurationError,
     StreamException,
     StreamTaskException,
+    StreamTaskTimeout,
 )
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.protocol import wait
@@ -256,6 +257,7 @@ def test_a_connection_that_cannot_be_used_is_a_failure(
 FAILED = {"end": "failed"}
 LATE = {"end": "never"}
 REFUSED = {"status": 401}
+DOWN = {"status": 503}
 UNSET = {"password": None}
 
 
@@ -266,6 +268,9 @@ UNSET = {"password": None}
         ({"soft_fail": True}, FAILED, AirflowSkipException),
         ({"soft_fail": True}, REFUSED, StreamApiException),
         ({"soft_fail": True}, UNSET, StreamConfigurationError),
+        ({"soft_fail": True}, DOWN, StreamTaskTimeout),
+        ({"never_fail": True}, DOWN, AirflowSkipException),
+        ({}, DOWN, AirflowSensorTimeout),
         ({"never_fail": True}, LATE, AirflowSkipException),
         ({"never_fail": True}, FAILED, AirflowSkipException),
         ({"never_fail": True}, REFUSED, AirflowSkipException),
@@ -289,6 +294,8 @@ def test_airflows_flags_mean_the_same_in_every_mode(
     task_id = start_task(**(fate if "end" in fate else {}))
     if fate is REFUSED:
         control.fault("api_error", operation="GetTask", status=401, code=43)
+    if fate is DOWN:
+        control.fault("unavailable", operation="GetTask")
     if fate is UNSET:
         set_connection(**UNSET)
     with pytest.raises(outcome) as raised:
