@@ -34,7 +34,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
     Import a file into Stream Chat: ask for a place, upload the file as a stream, start the import.
 
     The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload
-    again what is uploaded.
+    again what is uploaded: after correcting the file, clear the Airflow task.
 
     Every argument below is templated.
 
@@ -82,12 +82,14 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
 
     def _checked_file(self) -> tuple[ObjectStoragePath, int]:
         """Return the file and its bytes."""
-        from airflow_provider_streamtasks.transfers.answers import os_errors
+        from airflow_provider_streamtasks.transfers.answers import os_errors, refuse_unpacked
         from airflow_provider_streamtasks.transfers.destination import quiet, storage_path
 
         file = storage_path("file", self.file)
         with quiet(file), os_errors(file, "read"):
-            size = file.stat().st_size
+            found: Any = file.fs.info(file.path)
+            refuse_unpacked(found)
+        size = found.get("size") or 0
         if not 0 < size <= MAX_UPLOAD:
             raise ValueError(f"file is {file} with {size} bytes: 1 to {MAX_UPLOAD} bytes are needed")
         return file, size

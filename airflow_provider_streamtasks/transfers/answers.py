@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -45,6 +45,24 @@ def may_write(answer: Answer, *, keeps_others: bool) -> bool:
         write need not look.
     """
     return answer is Answer.NOT_FOUND or (answer is Answer.FORBIDDEN and keeps_others)
+
+
+def refuse_unpacked(details: Mapping[str, Any]) -> None:
+    """
+    Refuse a file that the storage's library unpacks while it reads it.
+
+    It takes the packed size for the size of the whole, so that the end is missing, and nothing says so (gcsfs
+    2026.10, adlfs 2026.8).
+
+    :param details: what the library knows of the file
+    :raises ValueError: if it is one
+    """
+    settings = details.get("content_settings") or {}
+    if encoding := details.get("contentEncoding") or settings.get("content_encoding"):
+        raise ValueError(
+            f"the storage has it with Content-Encoding {encoding!r}, so its library would unpack it and lose "
+            "the end: store it without that (a .gz file needs none)"
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_streamtasks.transfers.answers import Answer, meaning, os_errors
+from airflow_provider_streamtasks.transfers.answers import Answer, meaning, os_errors, refuse_unpacked
 from airflow_provider_streamtasks.transfers.aside import AHEAD, Aside
 from airflow_provider_streamtasks.transfers.beside import Beside
 from airflow_provider_streamtasks.transfers.draft import Draft
@@ -113,6 +113,7 @@ def find(path: ObjectStoragePath) -> StoredFile | None:
         claimed = read_manifest(path)
         fs: Any = path.fs
         with fs.open(path.path, "rb", **read_options(path.protocol)) as file:
+            refuse_unpacked(getattr(file, "details", None) or {})
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 count += len(chunk)

@@ -56,6 +56,10 @@ class Store(ABC):
     @abstractmethod
     def put(self, name: str, data: bytes) -> None: ...
 
+    def put_packed(self, name: str, data: bytes) -> None:
+        """Put a file that says of itself that it is packed by gzip (``Content-Encoding``)."""
+        raise NotImplementedError
+
     @abstractmethod
     def remove(self, name: str) -> None: ...
 
@@ -130,6 +134,9 @@ class S3(Store):
     def put(self, name: str, data: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=f"nightly/{name}", Body=data)
 
+    def put_packed(self, name: str, data: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=f"nightly/{name}", Body=data, ContentEncoding="gzip")
+
     def remove(self, name: str) -> None:
         self.client.delete_object(Bucket=BUCKET, Key=f"nightly/{name}")
 
@@ -175,6 +182,12 @@ class Azure(Store):
 
     def put(self, name: str, data: bytes) -> None:
         self.client.upload_blob(f"nightly/{name}", data, overwrite=True)
+
+    def put_packed(self, name: str, data: bytes) -> None:
+        from azure.storage.blob import ContentSettings
+
+        settings = ContentSettings(content_encoding="gzip")
+        self.client.upload_blob(f"nightly/{name}", data, overwrite=True, content_settings=settings)
 
     def remove(self, name: str) -> None:
         self.client.delete_blob(f"nightly/{name}")
@@ -232,6 +245,10 @@ class Google(Store):
 
     def put(self, name: str, data: bytes) -> None:
         self._call("POST", f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=nightly%2F{name}", data)
+
+    def put_packed(self, name: str, data: bytes) -> None:
+        self.put(name, data)
+        self._call("PATCH", f"/storage/v1/b/{BUCKET}/o/nightly%2F{name}", b'{"contentEncoding": "gzip"}')
 
     def remove(self, name: str) -> None:
         self._call("DELETE", f"/storage/v1/b/{BUCKET}/o/nightly%2F{name}")

@@ -336,6 +336,29 @@ def test_items_of_which_a_part_cannot_be_read_are_none(storage: Storage, status:
 
 
 @over_http
+def test_a_file_that_its_library_would_unpack_and_cut_off_is_not_read(
+    storage: Storage, connection: None, control: SandboxControl, export: Export, store: Store
+) -> None:
+    """gcsfs and adlfs end it after as many bytes as it has packed; s3fs leaves it packed."""
+    storage.put_packed("ids.txt", gzip.compress(LINES))
+    assert DEACTIVATE_USERS.items
+    location, place = f"{storage.folder}ids.txt", {"destination": storage.folder, "file_name": "ids.txt"}
+    if storage.name == "s3":
+        with ItemFile(DEACTIVATE_USERS.items, location, Context()) as items:
+            assert list(items) == IDS
+        return
+    with pytest.raises(
+        ValueError, match=r"user_ids is '.*ids\.txt': the storage has it with Content-Encoding"
+    ):
+        ItemFile(DEACTIVATE_USERS.items, location, Context())
+    with pytest.raises(OSError, match="cannot be read: the storage has it with Content-Encoding 'gzip'"):
+        Run().execute(lambda: StreamImportOperator(task_id="import", file=location, mode="upsert"))
+    assert control.journal() == []
+    with pytest.raises(OSError, match="cannot be looked at: the storage has it with Content-Encoding"):
+        store(export(), overwrite="skip", **place)
+
+
+@over_http
 def test_an_import_whose_file_cannot_be_read_says_so(
     storage: Storage, connection: None, control: SandboxControl
 ) -> None:
