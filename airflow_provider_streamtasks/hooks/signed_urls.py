@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTransportException
 from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
@@ -40,7 +41,7 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
     :param url: ``https://``, or ``http://`` on a loopback host
     :param file: opened for reading bytes
     :param size: bytes
-    :raises OSError: if the file cannot be read, or has fewer bytes: what its storage raises
+    :raises OSError: if the file cannot be read, or its length changes: what its storage raises
     :raises StreamTransportException: if the host cannot be reached, or breaks off
     :raises StreamApiException: if the host refuses the file
     """
@@ -56,7 +57,7 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
         if source.failed:
             raise source.failed from None
         raise
-    if not answer.ok or answer.is_redirect:
+    if not 200 <= answer.status_code < 300:
         raise StreamApiException(f"{host} did not take the upload", status_code=answer.status_code)
 
 
@@ -202,10 +203,12 @@ def _send(
 
 
 def _host(url: str, what: str) -> str:
-    """Return the host of a URL that files may go to or come from."""
+    """Return the host of a URL that files may go to or come from, and mask its query as it will be sent."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # urllib3 sends, and logs, escapes in capitals, whatever they were.
+        mask_secret(urllib3.util.parse_url(url).query or "")
     except ValueError:
         # The error would name the URL.
         parts, host = urlsplit(""), ""
@@ -221,9 +224,11 @@ def _checksum(headers: Mapping[str, str]) -> tuple[str, bytes] | None:
     google = dict(
         part.strip().split("=", 1) for part in headers.get("x-goog-hash", "").split(",") if "=" in part
     )
+    # Google unpacks what was stored packed, and the checksum is that of the packed file.
+    unpacked = headers.get("x-goog-stored-content-encoding") == "gzip" and "Content-Encoding" not in headers
     for algorithm, size, text in (
         ("sha256", 32, headers.get("x-amz-checksum-sha256")),
-        ("md5", 16, headers.get("Content-MD5") or google.get("md5")),
+        ("md5", 16, headers.get("Content-MD5") or (None if unpacked else google.get("md5"))),
     ):
         with suppress(ValueError):  # of several uploaded parts, S3 sends something else here
             digest = base64.b64decode(text or "", validate=True)
@@ -239,6 +244,8 @@ def _number(text: str | None) -> int | None:
 class _Sized:
     """
     A file whose length is known: without it, requests would send chunks, which signed URLs refuse.
+
+    Of a file whose length changes meanwhile, the last bytes are not sent, so that the upload fails.
 
     :ivar failed: what reading the file raised: not to be taken for a failure of the host
     """
@@ -269,6 +276,8 @@ class _Sized:
             data = self._file.read(min(_READ, self._left))
             if not data:
                 raise OSError(f"the file has become shorter than {self._size} bytes")
+            if len(data) == self._left and self._file.read(1):
+                raise OSError(f"the file has become longer than {self._size} bytes")
         except Exception as error:
             self.failed = error
             raise

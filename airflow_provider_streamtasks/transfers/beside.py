@@ -16,7 +16,8 @@ from airflow_provider_streamtasks.transfers.moves import move
 
 class Beside(Draft):
     """
-    A file ``.NAME.<16 hex digits>.part`` in the same folder. What dead processes left there is removed.
+    A file ``.NAME.<16 hex digits>.part`` in the same folder. What dead processes left there is
+    removed, as far as one may.
 
     :param path: where the file appears
     :param replace: whether it may replace a file that is there
@@ -60,7 +61,8 @@ class Beside(Draft):
 
     def _remove_leftovers(self, folder: str, name: str) -> None:
         leftover = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.part")
-        for found in self._fs.ls(folder, detail=False):
-            if leftover.fullmatch(str(found).rstrip("/").rpartition("/")[2]):
-                with contextlib.suppress(FileNotFoundError):
+        # Who may write here may not always list or remove; whatever else is wrong, the writing will say.
+        with contextlib.suppress(Exception):
+            for found in self._fs.ls(folder, detail=False):
+                if leftover.fullmatch(str(found).rstrip("/").rpartition("/")[2]):
                     self._fs.rm_file(found)

@@ -62,7 +62,7 @@ class ExportFile:
         self._expected = b""
         self._digest: Any = None  # where the host announces no checksum
         name = unquote(urlsplit(self._url).path).rpartition("/")[2]
-        endings = re.search(r"(\.[A-Za-z0-9]{1,8}){1,2}\Z", name)
+        endings = re.search(r"\.[A-Za-z0-9]{1,8}(\.(gz|bz2|xz|zst|zip))?\Z", name)
         self.suffix = endings[0] if endings else ""
         """The ending of the file's name at Stream, such as ``.jsonl``; empty where there is none."""
         self.size: int | None = None

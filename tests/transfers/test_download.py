@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset, AssetAlias
 
+from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import (
     StreamApiException,
     StreamException,
@@ -268,6 +269,40 @@ def test_the_signature_is_masked(
     assert {f"Expires=1&Signature={host.signature}", host.signature} <= set(masked)
 
 
+def test_the_query_is_masked_as_it_is_sent(
+    start_task: StartTask, host: StorageHost, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.signature = "0123%2fabcdef%3d"
+    task_id = start_task(result={"url": host.url})
+    host.signature = host.signature.upper().replace("ABCDEF", "abcdef")
+    with caplog.at_level("DEBUG", "urllib3"):
+        store(task_id)
+    sent = [line for line in caplog.messages if "/exports/channels.jsonl" in line]
+    assert len(sent) == 1
+    assert "Signature" in sent[0]
+    assert "Signature" not in _compat.redact(sent[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("users.v2.jsonl", ".jsonl"),
+        ("2026-11-28T10.00.00.jsonl", ".jsonl"),
+        ("users-2026.11.28.jsonl.gz", ".jsonl.gz"),
+        ("users.gz", ".gz"),
+        ("users", ""),
+    ],
+)
+def test_the_ending_of_streams_name(
+    name: str, suffix: str, start_task: StartTask, host: StorageHost, store: Store
+) -> None:
+    host.content = CONTENT
+    task_id = start_task(result={"url": host.url.replace("channels.jsonl", name)})
+    stored = store(task_id, file_name="x{suffix}")
+    assert stored["path"].endswith(f"/x{suffix}")
+    assert stored.get("items") == (100_000 if suffix == ".jsonl" else None)
+
+
 def test_the_storage_host_gets_no_credentials_and_compresses_nothing(
     export: Export, host: StorageHost, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,7 +335,10 @@ def checksum(algorithm: str, content: bytes) -> str:
 
 CHECKSUMS: dict[str, Callable[[bytes], dict[str, str | None]]] = {
     "as Azure does": lambda content: {"Content-MD5": checksum("md5", content)},
-    "as Google does": lambda content: {"x-goog-hash": f"crc32c=AAAAAA==,md5={checksum('md5', content)}"},
+    "as Google does": lambda content: {
+        "x-goog-hash": f"crc32c=AAAAAA==,md5={checksum('md5', content)}",
+        "x-goog-stored-content-encoding": "identity",
+    },
     "as S3 does": lambda content: {"x-amz-checksum-sha256": checksum("sha256", content)},
 }
 
@@ -331,6 +369,17 @@ def test_what_is_no_checksum_of_the_file_does_not_count(
 ) -> None:
     task_id = export(CONTENT)
     host.troubles += [Trouble(headers=headers)]
+    store(task_id)
+    assert host.places == [None]
+    assert content_of(tmp_path / "exports") == CONTENT
+
+
+def test_a_file_that_google_unpacked_does_not_match_the_checksum_of_the_packed_one(
+    export: Export, host: StorageHost, store: Store, tmp_path: Path
+) -> None:
+    task_id = export(CONTENT)
+    packed = {"x-goog-hash": f"md5={checksum('md5', gzip.compress(CONTENT))}"}
+    host.troubles += [Trouble(headers={**packed, "x-goog-stored-content-encoding": "gzip"}, chunked=True)]
     store(task_id)
     assert host.places == [None]
     assert content_of(tmp_path / "exports") == CONTENT

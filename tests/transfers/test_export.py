@@ -387,6 +387,20 @@ def test_any_other_storage_gets_a_temporary_file_that_is_moved(
     assert len(SmallDisk.store) == 2
 
 
+class DropBox(SmallDisk):
+    """A storage where one may write, and not list."""
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        raise RuntimeError("Permission denied")  # sshfs has no OSError of it
+
+
+def test_a_storage_that_shows_no_list_of_its_files(disk: SmallDisk, export: Export, store: Store) -> None:
+    attach(protocol="memory", fs=disk).fs = DropBox()
+    task_id = export(CONTENT)
+    store(task_id, destination="memory://bucket/exports/", overwrite="overwrite")
+    assert disk.cat_file(f"/bucket/exports/{task_id}.jsonl") == CONTENT
+
+
 def test_a_full_disk_leaves_nothing(
     disk: SmallDisk, export: Export, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
