@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from reprlib import repr as shortened
 from typing import Any, TypeVar
@@ -13,6 +14,12 @@ from airflow_provider_streamtasks.protocol.fields import Field
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+_TEMPLATE = re.compile(r"{[{%#]")
+_NOT_RENDERED = (
+    "Airflow has not rendered this template. It renders those of the Airflow task that runs: for an operator "
+    "inside of it, call render_template_fields(context) before execute(context)"
+)
 
 
 class NoStreamTaskError(AirflowFailException, ValueError):
@@ -45,6 +52,31 @@ def is_rendered(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return all(map(is_rendered, value))
     return not _compat.is_resolvable(value) and not (isinstance(value, str) and "{" in value)
+
+
+def check_rendered(name: str, given: Any, value: Any) -> None:
+    """
+    Check that Airflow has put a value in the place of every template in an argument.
+
+    :param given: what the DAG's author gave
+    :param value: what is there when the Airflow task runs
+    :raises ValueError: where it put none, or the template gave none: without a filter or a new owner that was
+        asked for, more would be done than was meant
+    """
+    if isinstance(given, Mapping) and isinstance(value, Mapping):
+        for key in given.keys() & value.keys():
+            check_rendered(f"{name}[{key!r}]", given[key], value[key])
+    elif isinstance(given, list | tuple) and isinstance(value, list | tuple):
+        for place, (one, other) in enumerate(zip(given, value, strict=False)):
+            check_rendered(f"{name}[{place}]", one, other)
+    elif not is_rendered(given):
+        # Jinja makes text of None, which would be somebody's id.
+        if value is None or value == "None":
+            raise ValueError(
+                f"{name} is {value!r}: its template, or the Airflow task whose output it is, gave None"
+            )
+        if value == given and _TEMPLATE.search(value):
+            raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
 
 def given(name: str, value: Any, field: Field[T], default: D) -> T | D:
@@ -111,6 +143,8 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
     for task_id in ids:
         if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
             raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}{in_place_of_output(task_id)}")
+        if _TEMPLATE.search(task_id):
+            raise ValueError(f"{name} holds {shortened(task_id)}: {_NOT_RENDERED}")
     return ids
 
 

@@ -79,6 +79,12 @@ def test_an_airflow_task_in_place_of_its_output_is_refused() -> None:
             parse_stream_task_ids(each)
 
 
+@pytest.mark.parametrize("value", ["{{ params.id }}", ["a", "{% if x %}b{% endif %}"]])
+def test_a_template_that_nobody_renders_is_no_id(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^stream_task_id holds '{.*: Airflow has not rendered"):
+        parse_stream_task_ids(value)
+
+
 OTHERS: list[tuple[type[BaseOperator], dict[str, Any]]] = [
     (StreamOperationOperator, {"path": "/api/v2/users/delete", "items": ["joe"], "items_field": "user_ids"}),
     (StreamImportOperator, {"file": "file:///data/import.json", "mode": "insert"}),

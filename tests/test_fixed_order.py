@@ -40,7 +40,7 @@ with DAG("sets", schedule=None) as dag:
     StreamChannelBatchUpdateOperator(
         task_id="update", operation="updateData", filter={"cids": {"$in": names}}, custom_unset=names
     )
-    StreamOperationOperator(task_id="any", path="/api/v2/x", body={"a": [names]}, query={"b": names})
+    StreamOperationOperator(task_id="any", path="/api/v2/x", body={"a": [names]})
     StreamImportV2Operator(
         task_id="import", product="chat", settings={"path": "x", "s3": names}, completed_states=numbers
     )

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import XComArg
 
 from airflow_provider_streamtasks import _compat, configuration
-from airflow_provider_streamtasks.arguments import given, in_fixed_order, is_rendered
+from airflow_provider_streamtasks.arguments import check_rendered, given, in_fixed_order, is_rendered
 from airflow_provider_streamtasks.ending import is_mapped_over
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
@@ -111,6 +111,12 @@ class StreamBaseOperator(StreamTaskWaiter):
         self.deferrable = given("deferrable", deferrable, Flag(), by_default)
         self.poll_interval = given("poll_interval", poll_interval, Seconds(), configuration.poll_interval())
         self.wait_timeout = given("wait_timeout", wait_timeout, Seconds(), configuration.timeout())
+        # What default_args say is meant for other operators of the DAG as well.
+        self._by_default = frozenset(kwargs.get("default_args") or ())
+        if deferrable and not self.wait_for_completion and "deferrable" not in self._by_default:
+            raise ValueError(
+                "deferrable is True: it needs wait_for_completion=True, which says to wait at all"
+            )
         self.on_ambiguous = Choice(("fail", "resubmit")).parse("on_ambiguous", on_ambiguous)
         self.max_items = max_items
         self.is_dry_run = dry_run
@@ -120,9 +126,9 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def check_known(self) -> None:
         """Check at parse time what no template will give; subclasses call it at the end of ``__init__``."""
-        self._given = self._arguments()
         for name in self.template_fields:
             setattr(self, name, in_fixed_order(getattr(self, name)))
+        self._given = self._arguments()
         options = self._options()
         self.stream_operation.parse(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
         items = self.stream_operation.items
@@ -135,7 +141,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         if is_rendered(self.is_dry_run):
             parse_dry_run(self.is_dry_run)
         if self.max_items is not None:
-            if not items:
+            if not items and "max_items" not in self._by_default:
                 raise ValueError(
                     f"max_items is {self.max_items!r}: it needs a list of items, and there is none"
                 )
@@ -144,7 +150,7 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def execute(self, context: Context) -> Any:
         """Check the input, submit what is not submitted yet, and wait if asked to."""
-        self._check_what_decides()
+        self._check_given()
         if parse_dry_run(self.is_dry_run):
             return self._rehearse(context)
         stored = self._stored_ledger(context)
@@ -305,8 +311,10 @@ class StreamBaseOperator(StreamTaskWaiter):
             self._refuse_too_many(items)
         return []
 
-    def _check_what_decides(self) -> None:
-        """Refuse to go on without the limit, or without the answer to whether it is a dry run."""
+    def _check_given(self) -> None:
+        """Refuse to go on without what templates should have given, or if it came too late."""
+        for name, value in self._given.items():
+            check_rendered({"is_dry_run": "dry_run"}.get(name, name), value, getattr(self, name))
         if "max_items" in self._given:
             parse_max_items("max_items", self.max_items)
         # partial() knows arguments by name, and this one's is not that of its template (3.3.2).
@@ -319,10 +327,11 @@ class StreamBaseOperator(StreamTaskWaiter):
             )
 
     def _checked_options(self) -> dict[str, Any]:
-        return self.stream_operation.parse(in_fixed_order(self._options()), given=self._given)
+        return self.stream_operation.parse(in_fixed_order(self._options()), given=list(self._given))
 
-    def _arguments(self) -> list[str]:
-        return [name for name in self.template_fields if getattr(self, name) is not None]
+    def _arguments(self) -> dict[str, Any]:
+        """Return what was given for templated arguments."""
+        return {name: value for name in self.template_fields if (value := getattr(self, name)) is not None}
 
     def _read_items(self, context: Context, options: Mapping[str, Any]) -> ItemFile:
         """Return the items, or the options as the one item of an operation that works on no list."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_streamtasks.arguments import given, is_rendered, known
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
 from airflow_provider_streamtasks.protocol.fields import Anything, Choice, Items, Text, Whole
 from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
 _KEYS = Text(form=r"[^.\s]+(\.[^.\s]+)*", example="run.task_id")
@@ -31,7 +28,7 @@ class StreamOperationOperator(StreamBaseOperator):
         you put into it.
     :param method: ``POST`` (default), ``PUT``, ``PATCH`` or ``DELETE``
     :param body: the fields of the body, besides the items (templated)
-    :param query: query parameters, besides the API key (templated)
+    :param query: query parameters, besides the API key: text, numbers and flags (templated)
     :param items: the list to work on in batches: a list, the output of another Airflow task, a callable that
         takes the context, or a file with one per line (templated). None if there is no such list.
     :param items_field: the field of the body that gets a batch of the items; needed with ``items``
@@ -84,14 +81,10 @@ class StreamOperationOperator(StreamBaseOperator):
         self.path, self.body, self.query = path, body, query
         self._given = self._arguments()
 
-    def execute(self, context: Context) -> Any:
-        """Check the input, submit what is not submitted yet, and wait if asked to."""
+    def _check_given(self) -> None:
+        """Refuse to go on without what templates should have given, or with a path that is none."""
+        super()._check_given()
         _check_path(self.path)
-        for name in ("body", "query"):
-            # Where a template leaves nothing of what was to narrow the operation, it would be done to all.
-            if name in self._given and getattr(self, name) is None:
-                raise _no_fields(name, None)
-        return super().execute(context)
 
     @property
     def stream_operation(self) -> Operation:  # type: ignore[override]

@@ -119,7 +119,7 @@ class Submitter:
             except StreamException as error:
                 if errors.is_ambiguous(error):
                     ledger.doubtful(batch)
-                    error.batch = f"{name}, {batch.describe()}"
+                    error.batch = self._describe(batch, name)
                 else:
                     ledger.refused(batch, before)
                 self.stored.save(batch.index)
@@ -134,6 +134,12 @@ class Submitter:
                 self.stored.save(batch.index)
                 self._budget, self._budget_read = submission.budget, time.monotonic()
                 return submission
+
+    def _describe(self, batch: Batch, name: str) -> str:
+        """Name a batch for an error, and so for logs and alerts: with ids, not with what may say more."""
+        if not self.operation.items:
+            return ""
+        return name if self.operation.items.free_text else f"{name}, {batch.describe()}"
 
     def _is_sent_again(self, error: StreamException) -> bool:
         # A 429 is not ridden out here: its pause may be long, and the worker need not be held for it.

@@ -92,9 +92,15 @@ def _filter_fields(values: Mapping[str, Any]) -> str | None:
     for name, condition in values.get("filter", {}).items():
         if name not in ("cids", "types"):
             return f"filter holds {name!r}: only cids and types are allowed"
-        if not _is_condition(condition):
-            given = shortened(condition)
-            return f"filter[{name!r}] is {given}: {{'$eq': 'text'}} or {{'$in': ['text', ...]}} is needed"
+        if not isinstance(condition, Mapping) or not condition:
+            return _no_condition(name, condition)
+        for operator, operand in condition.items():
+            texts: Any = {"$eq": [operand], "$in": operand}.get(operator)
+            is_list = isinstance(texts, list | tuple) and bool(texts)
+            if not is_list or not all(isinstance(text, str) for text in texts):
+                return _no_condition(name, condition)
+            for text in texts:
+                (_CID if name == "cids" else _TYPE).parse(f"filter[{name!r}]", text)
     return None
 
 
@@ -104,25 +110,26 @@ def _logs_filter(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_condition(condition: Any) -> bool:
-    if not isinstance(condition, Mapping) or not condition:
-        return False
-    return all(_is_comparison(operator, operand) for operator, operand in condition.items())
-
-
-def _is_comparison(operator: Any, operand: Any) -> bool:
-    texts = {"$eq": [operand], "$in": operand}.get(operator)
-    return isinstance(texts, list | tuple) and bool(texts) and all(isinstance(t, str) and t for t in texts)
+def _no_condition(name: str, given: Any) -> str:
+    return f"filter[{name!r}] is {shortened(given)}: {{'$eq': 'text'}} or {{'$in': ['text', ...]}} is needed"
 
 
 # Two parts and one colon, as Stream's own SDKs check it. Which characters an id may have, Stream knows: a
 # list of them refused ids with dots, here as in Stream's Android SDK (stream-chat-android, pull 6495).
-# Blanks, quotes, brackets and commas are slips, such as a line of JSON; Stream refuses them (its issue 1887).
-_CID = Text(form=r"[^\s:\"'\[\]{},]+:[^\s:\"'\[\]{},]+", example="messaging:general")
+# Blanks, quotes, brackets, braces and commas are slips: a padded column, a list or a template as text.
+# Stream refuses them: in cids (its issue 1887), in ids of users ("a-z, 0-9, @, _ and - are allowed":
+# stream-chat-js, issue 1020) and of calls (stream-video-js, pull 1165).
+_PART = r"[^\s:\"'\[\]{},]+"
+_SLIPS = "blanks, quotes, brackets, braces or commas"
+_CID = Text(form=f"{_PART}:{_PART}", example="messaging:general", without=_SLIPS)
+_TYPE = Text(form=_PART, example="messaging", without=_SLIPS)
 # Specification: "fully qualified feed IDs (format: group_id:feed_id)". The slips are the same.
-_FEED = Text(form=r"[^\s:\"'\[\]{},]+:[^\s\"'\[\]{},]+", example="user:john")
+_ID = r"[^\s\"'\[\]{},]+"
+_FEED = Text(form=f"{_PART}:{_ID}", example="user:john", without=_SLIPS)
 # Specification: the length of a user's id wherever it gives one, as for the members of a feed.
-_USER_ID = Text(max_length=255)
+_USER_ID = Text(max_length=255, form=_ID, example="john", without=_SLIPS)
+_FEED_PART = Text(max_length=255, form=_ID, without=_SLIPS)
+_CALL_PART = Text(max_length=64, form=_ID, without=_SLIPS)
 # Specification: "null or empty string" leaves messages, conversations and calls alone.
 _SOFT_OR_HARD = Choice(("soft", "hard"), may_be_empty=True)
 
@@ -233,7 +240,7 @@ DELETE_CALL = Operation(
     name="DeleteCall",
     method="POST",
     path="/api/v2/video/call/{call_type}/{call_id}/delete",
-    parameters={"call_type": Segment(64), "call_id": Segment(64)},
+    parameters={"call_type": Segment(_CALL_PART), "call_id": Segment(_CALL_PART)},
     body={"hard": Flag()},
     at_once="call",
 )
@@ -243,7 +250,7 @@ DELETE_FEED = Operation(
     name="DeleteFeed",
     method="DELETE",
     path="/api/v2/feeds/feed_groups/{feed_group_id}/feeds/{feed_id}",
-    parameters={"feed_group_id": Segment(255), "feed_id": Segment(255)},
+    parameters={"feed_group_id": Segment(_FEED_PART), "feed_id": Segment(_FEED_PART)},
     query={"hard_delete": Flag(), "purge_user_activities": Flag()},
     rule=_purge_is_hard,
     sends_body=False,
@@ -264,7 +271,7 @@ DELETE_FEED_USER_DATA = Operation(
     name="DeleteFeedUserData",
     method="POST",
     path="/api/v2/feeds/users/{user_id}/delete",
-    parameters={"user_id": Segment(255)},
+    parameters={"user_id": Segment(_USER_ID)},
     body={"hard_delete": Flag()},
 )
 """Stream docs: feeds and GDPR."""
@@ -273,7 +280,7 @@ EXPORT_FEED_USER_DATA = Operation(
     name="ExportFeedUserData",
     method="POST",
     path="/api/v2/feeds/users/{user_id}/export",
-    parameters={"user_id": Segment(255)},
+    parameters={"user_id": Segment(_USER_ID)},
     sends_body=False,
 )
 """Stream docs: feeds and GDPR."""

@@ -50,17 +50,20 @@ class Text:
     :param max_length: characters
     :param form: the regular expression that it must match
     :param example: one that does, for error messages
+    :param without: what it must not hold, for error messages
     """
 
     max_length: int = 4096
     form: str = r"(?s:\s*\S.*)"
     example: str = ""
+    without: str = ""
 
     def parse(self, name: str, value: Any) -> str:
         """Return the string."""
-        if not isinstance(value, str) or not re.fullmatch(self.form, value, re.ASCII):
+        if not isinstance(value, str) or not re.fullmatch(self.form, value):
             like = f" like {self.example!r}" if self.example else ""
-            raise ValueError(f"{name} is {shortened(value)}: a non-empty string{like} is needed")
+            without = f" without {self.without}" if self.without else ""
+            raise ValueError(f"{name} is {shortened(value)}: a non-empty string{like}{without} is needed")
         if len(value) > self.max_length:
             raise ValueError(f"{name} has {len(value)} characters: {self.max_length} are allowed")
         return value
@@ -71,14 +74,14 @@ class Segment:
     """
     A string that stands in a path, where ``.`` and ``..`` would lead elsewhere.
 
-    :param max_length: characters
+    :param text: what it must be besides
     """
 
-    max_length: int = 4096
+    text: Text = Text()
 
     def parse(self, name: str, value: Any) -> str:
         """Return the string."""
-        text = Text(self.max_length).parse(name, value)
+        text = self.text.parse(name, value)
         if text in (".", "..") or text.encode(errors="ignore").decode() != text:
             raise ValueError(f"{name} is {text!r}: a string that can stand in a URL is needed")
         return text
@@ -228,6 +231,17 @@ class Anything:
         return value
 
 
+@dataclass(frozen=True)
+class Plain:
+    """What a query parameter can say: text, a number or a flag."""
+
+    def parse(self, name: str, value: Any) -> str | float | bool:
+        """Return the value."""
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{name} is {shortened(value)}: text, a number, True or False is needed")
+        return value
+
+
 def _check_json(name: str, value: Any) -> None:
     # It would fail half-way out, where it looks as if Stream might have got it.
     try:
@@ -270,8 +284,10 @@ class Channel:
             return {"cid": self.cid.parse(name, value)}
         keys = {"cid": self.cid, "type": Text(), "id": Text()}
         channel = Object({**keys, "messages_since": Moment(), "messages_until": Moment()}).parse(name, value)
-        if "cid" not in channel and not ("type" in channel and "id" in channel):
-            raise ValueError(f"{name} is {shortened(value)}: it must hold 'cid', or 'type' and 'id'")
+        if "cid" not in channel:
+            if not ("type" in channel and "id" in channel):
+                raise ValueError(f"{name} is {shortened(value)}: it must hold 'cid', or 'type' and 'id'")
+            self.cid.parse(name, f"{channel['type']}:{channel['id']}")
         return channel
 
 

@@ -229,10 +229,10 @@ def _again(entry: Entry, batch: list[Item]) -> list[Item]:
 
 def _changed(index: int) -> StreamSubmissionException:
     return StreamSubmissionException(
-        f"Batch {index + 1} is not the one that an earlier try of this Airflow task submitted: the items "
-        "have changed since. What was accepted must not be submitted again, and cannot be told apart "
-        "any more.",
-        hint="Clear the Airflow task to start over with the items as they are now.",
+        f"Batch {index + 1} is not the one that an earlier try of this Airflow task submitted: "
+        "the items have changed since, or, where there are none, the arguments. "
+        "What was accepted must not be submitted again, and cannot be told apart any more.",
+        hint="Clear the Airflow task to start over with what is there now.",
         batches=[index],
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
-from airflow_provider_streamtasks.protocol.fields import Anything, Field, Items
+from airflow_provider_streamtasks.protocol.fields import Anything, Field, Items, Plain
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.wire import Request, fill
 
@@ -107,7 +107,8 @@ class Operation:
         """
         checked = self.parse(options)
         body: dict[str, Any] = {}
-        if isinstance(items, str | bytes | Mapping) or (items and not self.items):
+        is_list = isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping)
+        if not is_list or (items and not self.items):
             allowed = "a list is needed" if self.items else f"{self.label} takes none"
             raise ValueError(f"{self.items.name if self.items else 'items'} is {shortened(items)}: {allowed}")
         if self.items:
@@ -186,17 +187,25 @@ def any_operation(
     Return a row for an operation that the catalogue does not have.
 
     :param body: the fields of the body, which may hold anything
-    :param query: the query parameters, which may hold anything
+    :param query: the query parameters, which may be text, numbers and flags
     :param id_at: the way to the id of the Stream task, in the body of the answer
+    :raises ValueError: if two of them have the same name, so that one would take the place of the other
     """
     fields = dict.fromkeys(body, Anything())
+    parameters = dict.fromkeys(query, Plain())
+    if items and items.name in fields:
+        raise ValueError(f"body holds {items.name!r}: items_field names it, and items go there")
+    if twice := sorted(fields.keys() & parameters):
+        raise ValueError(f"query holds {twice[0]!r}: it stands in body, too, and one place is needed")
+    if "api_key" in parameters:
+        raise ValueError("query holds 'api_key': the Airflow connection says which it is")
     return Operation(
         name=name,
         method=method,
         path=path.replace("{", "{{").replace("}", "}}"),
         items=items,
         body=fields,
-        query=dict.fromkeys(query, Anything()),
+        query=parameters,
         sends_body=method not in ("GET", "DELETE") or items is not None or bool(fields),
         id_at=id_at,
         at_once="result",

@@ -59,7 +59,7 @@ def test_the_body_may_be_a_template_as_a_whole(template: str, run: Run, control:
 
 
 @pytest.mark.parametrize("name", ["body", "query"])
-@pytest.mark.parametrize("wrong", [None, "{{ params.fields }}", ["a"], {1: "a"}])
+@pytest.mark.parametrize("wrong", [["a"], {1: "a"}, "{'a': 1}"])
 def test_a_template_that_gives_no_fields_sends_nothing(
     name: str, wrong: Any, run: Run, control: SandboxControl
 ) -> None:
@@ -98,6 +98,9 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"method": "GET"}, "method is 'GET': one of POST, PUT, PATCH, DELETE"),
         ({"body": []}, "body is"),
         ({"query": {1: 2}}, "query is"),
+        ({"body": {"a": 1}, "query": {"a": 2}}, "query holds 'a'"),
+        ({"query": {"a": ["b"]}}, "a is \\['b'\\]: text, a number, True or False"),
+        ({"items": ["a"], "items_field": "cids", "body": {"cids": ["b"]}}, "body holds 'cids'"),
         ({"items": ["a"]}, "items_field is None"),
         ({"items_field": "cids"}, "items_field is 'cids'"),
         ({"items": ["a"], "items_field": "cids", "batch_size": 0}, "batch_size is 0"),

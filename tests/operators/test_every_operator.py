@@ -138,6 +138,8 @@ ALLOWED_USERS: list[tuple[type[StreamBaseOperator], int]] = [
     (StreamReactivateUsersOperator, 255),
     (StreamExportUsersOperator, 255),
 ]
+SLIPS = "without blanks, quotes, brackets, braces or commas is needed"
+SLIPPED = (" joe", "joe\n", "joe\u00a0", "joe,ann", "['joe', 'ann']", '"joe"')
 MODES = [(mode, "soft, pruning, hard") for mode in ("user", "messages")] + [
     (mode, "soft, hard") for mode in ("conversations", "calls")
 ]
@@ -202,6 +204,16 @@ BAD: list[tuple[type[StreamBaseOperator], str, Any, str]] = [
     (StreamChannelBatchUpdateOperator, "custom_unset", [""], TEXT),
     *((operator, "user_ids", [""], TEXT) for operator, _ in ALLOWED_USERS),
     *((operator, "user_ids", [5], TEXT) for operator, _ in ALLOWED_USERS),
+    *((operator, "user_ids", ["ann", "joe "], SLIPS) for operator, _ in ALLOWED_USERS),
+    *((StreamDeleteUsersOperator, "user_ids", [slip], SLIPS) for slip in SLIPPED),
+    *((StreamDeleteUsersOperator, "new_channel_owner_id", slip, SLIPS) for slip in SLIPPED),
+    *((StreamDeleteChannelsOperator, "cids", [f"a:{slip}"], SLIPS) for slip in SLIPPED),
+    *((StreamDeleteFeedsOperator, "feeds", [f"user:{slip}"], SLIPS) for slip in SLIPPED),
+    (StreamExportChannelsOperator, "channels", [{"type": "messaging", "id": "a b"}], SLIPS),
+    (StreamChannelBatchUpdateOperator, "members", ["joe "], SLIPS),
+    (StreamChannelBatchUpdateOperator, "filter", {"cids": {"$in": ["a:b", "a:c "]}}, SLIPS),
+    (StreamChannelBatchUpdateOperator, "filter", {"cids": {"$eq": "general"}}, "like 'messaging:general'"),
+    (StreamChannelBatchUpdateOperator, "filter", {"types": {"$eq": " "}}, "like 'messaging'"),
     *((operator, "user_ids", ["x" * (most + 1)], f"{most} are allowed") for operator, most in ALLOWED_USERS),
     *((StreamDeleteUsersOperator, mode, "gone", f"one of {words} is needed") for mode, words in MODES),
     (StreamDeleteUsersOperator, "files", "no", FLAG),
@@ -230,6 +242,7 @@ BAD: list[tuple[type[StreamBaseOperator], str, Any, str]] = [
             (5, TEXT),
             ("..", "can stand in a URL"),
             ("x" * (most + 1), f"{most} are allowed"),
+            *([("joe ", SLIPS)] if most < 4096 else []),
         )
     ),
     (StreamDeleteCallOperator, "hard", "yes", FLAG),
@@ -291,7 +304,8 @@ def test_a_bad_argument_from_a_template_is_refused_before_the_first_request(
         made = make(operator, **{argument: "{{ params.given }}"})
     made.render_template_fields(Context(params={"given": value}))
     assert getattr(made, argument) == value
-    with pytest.raises(ValueError, match=re.escape(allowed)) as raised:
+    words = "gave None" if value is None else allowed
+    with pytest.raises(ValueError, match=re.escape(words)) as raised:
         made.execute(run.context)
     assert argument in str(raised.value)
     assert control.journal() == []
@@ -315,6 +329,16 @@ def test_an_argument_of_which_a_template_leaves_nothing_is_not_left_out(
     with pytest.raises(ValueError, match=f"^{argument} is "):
         made.execute(run.context)
     assert control.journal() == []
+
+
+@EVERY
+def test_who_is_to_defer_a_wait_says_that_there_is_one(operator: type[StreamBaseOperator]) -> None:
+    with pytest.raises(ValueError, match=r"^deferrable is True: it needs wait_for_completion=True"):
+        make(operator, deferrable=True)
+    for given in ({"deferrable": False}, {"deferrable": True, "wait_for_completion": True}):
+        assert make(operator, **given).deferrable is given["deferrable"]
+    with DAG("dag", schedule=None, default_args={"deferrable": True}):
+        assert make(operator).wait_for_completion is False
 
 
 def test_every_argument_of_every_operator_has_been_given_something_bad() -> None:

@@ -32,9 +32,9 @@ from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
 
-IDS = ["ann", "täsk ✓", "42"]
-CSV = 'name,user_id\n"Ann, the\nfirst",ann\n\n"say ""hi""", täsk ✓ \nx,42\n'
-JSON = '{"user": {"id": "ann"}, "a.b": 1}\n\n{"user": {"id": "täsk ✓"}}\n{"user": {"id": 42}}\n'
+IDS = ["ann", "täsk✓", "42"]
+CSV = 'name,user_id\n"Ann, the\nfirst",ann\n\n"say ""hi""", täsk✓ \nx,42\n'
+JSON = '{"user": {"id": "ann"}, "a.b": 1}\n\n{"user": {"id": "täsk✓"}}\n{"user": {"id": 42}}\n'
 
 
 def read(path: Any, column: str | None = None, operation: Operation = DEACTIVATE_USERS) -> list[Any]:
@@ -65,16 +65,16 @@ def test_a_wrong_location_is_refused_before_the_first_request(location: str, tex
 
 
 FILES = {
-    "lines": ("ids.txt", "ann\n täsk ✓\t\r\n\n42", None),
-    "lines without an ending": ("ids", "ann\ntäsk ✓\n42\n", None),
-    "lines of a csv with one column and no header": ("ids.csv", "ann\ntäsk ✓\n42\n", None),
+    "lines": ("ids.txt", "ann\n täsk✓\t\r\n\n42", None),
+    "lines without an ending": ("ids", "ann\ntäsk✓\n42\n", None),
+    "lines of a csv with one column and no header": ("ids.csv", "ann\ntäsk✓\n42\n", None),
     "csv": ("ids.csv", CSV, "user_id"),
     "csv by its whole name": ("export.2026.CSV", CSV.replace("\n", "\r\n"), "user_id"),
-    "tsv": ("ids.tsv", "user_id\tname\nann\ta,b\ntäsk ✓\t\n42\t\n", "user_id"),
+    "tsv": ("ids.tsv", "user_id\tname\nann\ta,b\ntäsk✓\t\n42\t\n", "user_id"),
     "json lines": ("ids.jsonl", JSON, "user.id"),
     "ndjson": ("ids.ndjson", JSON, "user.id"),
     "json": ("ids.json", JSON, "user.id"),
-    "a key with a dot": ("ids.jsonl", '{"a.b": "ann"}\n{"a.b": "täsk ✓"}\n{"a": {"b": "42"}}', "a.b"),
+    "a key with a dot": ("ids.jsonl", '{"a.b": "ann"}\n{"a.b": "täsk✓"}\n{"a": {"b": "42"}}', "a.b"),
 }
 
 
@@ -144,6 +144,12 @@ REFUSED = {
     ),
     "not utf-8": ("ids.txt", b"ann\nb\xe4b\n", None, "line 2: a file in UTF-8 is needed"),
     "cut gzip": ("ids.gz", gzip.compress(b"ann\n")[:-4], None, "the gzip file is damaged or cut off"),
+    "padded by a database": (
+        "ids.jsonl",
+        b'{"a": "joe"}\n{"a": "ann   "}\n',
+        "a",
+        "line 2: an item of user_ids is 'ann   ': a non-empty string like 'john' without blanks",
+    ),
     "bad item": ("ids.txt", b"ann\n" + b"x" * 256, None, "line 2: an item of user_ids has 256 characters"),
     "no column": ("ids.csv", b"a,b\n1,2\n", "c", "line 1: ids_column is 'c': the header must have"),
     "column twice": ("ids.csv", b"a,a\n1,2\n", "a", "line 1: ids_column is 'a': the header must have"),
@@ -200,10 +206,12 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
 
 def test_a_parquet_file_without_value_or_column_names_the_row_or_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "ids.parquet"
-    parquet.write_table(pyarrow.table({"a": ["x", None], "b": [1, 2]}), path)
+    parquet.write_table(pyarrow.table({"a": ["x", None], "b": [1, 2], "d": ["x", " y"]}), path)
     with pytest.raises(ValueError, match="row 2: there is nothing in 'a'"):
         read(path, "a")
-    with pytest.raises(ValueError, match="ids_column is 'c': the file has 'a', 'b'"):
+    with pytest.raises(ValueError, match=r"row 2: an item of user_ids is ' y': .* without blanks"):
+        read(path, "d")
+    with pytest.raises(ValueError, match="ids_column is 'c': the file has 'a', 'b', 'd'"):
         read(path, "c")
 
 

@@ -100,6 +100,13 @@ class TestLimit:
             ):
                 make(operator, max_items=1)
 
+    @EVERY
+    def test_a_limit_for_the_whole_dag_is_for_those_who_count(
+        self, operator: type[StreamBaseOperator]
+    ) -> None:
+        with DAG("dag", schedule=None, default_args={"max_items": 1}):
+            assert make(operator).max_items == 1
+
     def test_any_operation_has_it(self, run: Run, control: SandboxControl) -> None:
         with pytest.raises(TooManyItemsError, match="cids has 2 items"):
             run.execute(
@@ -168,9 +175,7 @@ class TestLimit:
         operator.max_items = (
             None  # as render_template_as_native_obj, or an XCom that nobody pushed, leaves it
         )
-        with pytest.raises(
-            ValueError, match=r"^max_items is None: a whole number, 1 or more, or 'unlimited'"
-        ):
+        with pytest.raises(ValueError, match=r"^max_items is None: its template, or .*, gave None"):
             run.execute(lambda: operator)
         assert control.journal() == []
 
@@ -259,7 +264,8 @@ class TestDryRun:
     ) -> None:
         operator = delete(["joe"], dry_run="{{ params.dry_run }}")
         operator.render_template_fields(Context(params={"dry_run": rendered}))
-        with pytest.raises(ValueError, match=r"^dry_run is .*: True or False is needed$"):
+        words = "its template, or .*, gave None" if rendered is None else "True or False is needed"
+        with pytest.raises(ValueError, match=rf"^dry_run is .*: {words}$"):
             run.execute(lambda: operator)
         assert control.journal() == []
 

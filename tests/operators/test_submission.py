@@ -22,6 +22,7 @@ from airflow_provider_streamtasks.operators.chat import (
     StreamChannelBatchUpdateOperator,
     StreamDeleteChannelsOperator,
 )
+from airflow_provider_streamtasks.operators.moderation import StreamImportBlockListOperator
 from airflow_provider_streamtasks.operators.stored_ledger import CHUNK
 from airflow_provider_streamtasks.operators.users import StreamExportUsersOperator
 from airflow_provider_streamtasks.protocol import wait
@@ -404,6 +405,22 @@ def test_the_last_batch_is_named_by_the_items_that_it_has(run: Run, control: San
         execute(run)
     with pytest.raises(StreamSubmissionFailed, match=r"batch 3 \(items 201 to 250\)"):
         execute(run)
+
+
+def test_an_error_names_ids_and_nothing_that_may_say_more(run: Run, control: SandboxControl) -> None:
+    control.fault("reset_after", times=2, operation="ImportBlockList")
+    control.fault("reset_after", times=2, operation="ChannelBatchUpdate")
+    words = StreamImportBlockListOperator(task_id="words", blocklist_id="a", items=["joe.doe@example.com"])
+    update = StreamChannelBatchUpdateOperator(
+        task_id="update",
+        operation="updateData",
+        filter={"types": {"$eq": "messaging"}},
+        data={"custom": {"mail": "joe.doe@example.com"}},
+    )
+    for operator, named in ((words, "It was batch 1 of 1."), (update, "ChannelBatchUpdate")):
+        with pytest.raises(StreamTransportException, match=named) as raised:
+            Run().execute(lambda operator=operator: operator)  # type: ignore[misc]
+        assert "joe.doe" not in str(raised.value)
 
 
 def test_the_rest_is_waited_for_before_the_verdict(run: Run, control: SandboxControl) -> None:

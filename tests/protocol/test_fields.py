@@ -19,6 +19,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     ListOf,
     Moment,
     Object,
+    Plain,
     Seconds,
     Segment,
     Text,
@@ -27,14 +28,14 @@ from airflow_provider_streamtasks.protocol.fields import (
 from tests import json_values
 from tests.fuzzing import fuzz
 
-CID = Text(form=r"[\w-]+:[\w!-]+", example="messaging:general")
+CID = Text(form=r"(?a)[\w-]+:[\w!-]+", example="messaging:general")
 MEMBER = Object({"user_id": Text(), "channel_role": Text()}, required=("user_id",))
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 FIELDS: list[Field[Any]] = [
     Flag(),
     CID,
     Text(3),
-    Segment(3),
+    Segment(Text(3)),
     Choice(("soft", "hard")),
     Whole(),
     Seconds(),
@@ -44,6 +45,7 @@ FIELDS: list[Field[Any]] = [
     ListOf(MEMBER, cap=2),
     Channel(CID),
     Anything(),
+    Plain(),
 ]
 
 ALLOWED: list[tuple[Field[Any], Any, Any]] = [
@@ -82,6 +84,7 @@ ALLOWED: list[tuple[Field[Any], Any, Any]] = [
         {"cid": "messaging:a", "messages_since": "2026-01-31T12:00:00+00:00"},
     ),
     (Anything(), {"a": [1, None, "b"]}, {"a": [1, None, "b"]}),
+    *((Plain(), value, value) for value in ("", "a", 5, 0.5, False)),
 ]
 
 
@@ -93,7 +96,10 @@ def test_what_is_allowed_goes_on_the_wire(field: Field[Any], value: Any, on_the_
 NO_ITEMS: list[str] = []
 REFUSED: list[tuple[Field[Any], Any, str]] = [
     *((Flag(), value, "True or False is needed") for value in ("True", "", 1, 0, None, NO_ITEMS)),
-    *((Text(), value, "a non-empty string is needed") for value in ("", " \n", None, 5, b"a", ["a"])),
+    *(
+        (Text(), value, "a non-empty string is needed")
+        for value in ("", " \n", "\u00a0", None, 5, b"a", ["a"])
+    ),
     (Text(3), "abcd", "name has 4 characters: 3 are allowed"),
     *(
         (CID, value, "a non-empty string like 'messaging:general' is needed")
@@ -114,7 +120,7 @@ REFUSED: list[tuple[Field[Any], Any, str]] = [
     ),
     *((Segment(), value, "a string that can stand in a URL is needed") for value in (".", "..", "\ud800")),
     *((Segment(), value, "a non-empty string is needed") for value in ("", None, 5)),
-    (Segment(3), "abcd", "3 are allowed"),
+    (Segment(Text(3)), "abcd", "3 are allowed"),
     *(
         (Choice(("soft", "hard")), value, "one of soft, hard is needed")
         for value in ("Hard", "", None, 1, NO_ITEMS)

@@ -89,7 +89,12 @@ def test_a_parameter_of_an_operation(
 ) -> None:
     server.answers(answer(b'{"task_id": "a"}', status="201 Created"))
     parameters: dict[str, Any] = {**dict.fromkeys(row.parameters, "x"), name: value}
-    hook.submit(row, ["item"] if row.items else [], **parameters)
+    try:
+        hook.submit(row, ["item"] if row.items else [], **parameters)
+    except ValueError as error:
+        assert "without blanks, quotes, brackets, braces or commas" in str(error)  # noqa: PT017
+        assert server.heads == []
+        return
     method, target, _ = one_request(server)
     prefix, suffix = row.path.replace("{call_type}", "x").replace("{feed_group_id}", "x").split(f"{{{name}}}")
     assert method.decode() == row.method
