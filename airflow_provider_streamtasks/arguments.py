@@ -75,7 +75,7 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
             raise ValueError(
                 f"{name} is {value!r}: its template, or the Airflow task whose output it is, gave None"
             )
-        if value == given and _TEMPLATE.search(value):
+        if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
 

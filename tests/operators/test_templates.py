@@ -116,6 +116,18 @@ def test_a_template_that_nobody_renders_sends_nothing(
     assert control.journal() == []
 
 
+@EACH_PLACE
+def test_an_output_that_nobody_resolves_sends_nothing(
+    make: Callable[[Any], Any], place: str, run: Run, control: SandboxControl
+) -> None:
+    with DAG("dag", schedule=None):
+        operator = make(BaseOperator(task_id="before").output)
+    with pytest.raises(ValueError, match="Airflow has not rendered this template") as raised:
+        operator.execute(run.context)
+    assert str(raised.value).startswith(f"{place} is ")
+    assert control.journal() == []
+
+
 def test_templates_can_be_rendered_inside_another_airflow_task(run: Run, control: SandboxControl) -> None:
     operator = delete(["joe", TEMPLATE])
     operator.render_template_fields(Context(params={"given": "ann"}))
