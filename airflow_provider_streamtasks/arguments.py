@@ -45,6 +45,13 @@ def in_fixed_order(value: Any) -> Any:
     return value
 
 
+def in_lists(value: Any) -> Any:
+    """Return a rendered argument as JSON knows it: the output of a mapped Airflow task is no list proper."""
+    if isinstance(value, Mapping):
+        return {key: in_lists(each) for key, each in value.items()}
+    return [in_lists(each) for each in in_fixed_order(value)] if _is_list(value) else value
+
+
 def is_rendered(value: Any) -> bool:
     """Return whether a templated argument has its value already, or gets it when the Airflow task runs."""
     if isinstance(value, Mapping):
@@ -161,4 +168,4 @@ def _collect(value: Any, ids: list[Any]) -> bool:
 
 
 def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence | Set) and not isinstance(value, str | bytes)
+    return isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray)

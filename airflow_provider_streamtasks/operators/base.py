@@ -12,7 +12,13 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import XComArg
 
 from airflow_provider_streamtasks import _compat, configuration
-from airflow_provider_streamtasks.arguments import check_rendered, given, in_fixed_order, is_rendered
+from airflow_provider_streamtasks.arguments import (
+    check_rendered,
+    given,
+    in_fixed_order,
+    in_lists,
+    is_rendered,
+)
 from airflow_provider_streamtasks.ending import is_mapped_over
 from airflow_provider_streamtasks.exceptions import (
     StreamException,
@@ -327,7 +333,7 @@ class StreamBaseOperator(StreamTaskWaiter):
             )
 
     def _checked_options(self) -> dict[str, Any]:
-        return self.stream_operation.parse(in_fixed_order(self._options()), given=list(self._given))
+        return self.stream_operation.parse(in_lists(self._options()), given=list(self._given))
 
     def _arguments(self) -> dict[str, Any]:
         """Return what was given for templated arguments."""

@@ -17,6 +17,7 @@ from airflow_provider_streamtasks.operators.operation import StreamOperationOper
 from airflow_provider_streamtasks.operators.users import StreamDeleteUsersOperator
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.airflow_tasks import Run
+from tests.test_arguments import Mapped
 
 
 @pytest.fixture
@@ -133,6 +134,23 @@ def test_templates_can_be_rendered_inside_another_airflow_task(run: Run, control
     operator.render_template_fields(Context(params={"given": "ann"}))
     operator.execute(run.context)
     assert [each["items"] for each in control.journal("DeleteUsers")] == [["joe", "ann"]]
+
+
+def test_the_output_of_a_mapped_airflow_task_may_stand_anywhere(run: Run, control: SandboxControl) -> None:
+    cids = ["messaging:a", "messaging:b"]
+    with DAG("dag", schedule=None):
+        output = BaseOperator(task_id="each").output
+        update = StreamChannelBatchUpdateOperator(
+            task_id="hide", operation="hide", filter={"cids": {"$in": output}}
+        )
+        other = StreamOperationOperator(
+            task_id="any", path="/api/v2/chat/channels/delete", body={"cids": output}
+        )
+    update.filter = {"cids": {"$in": Mapped(*cids)}}
+    other.body = {"cids": Mapped(*cids)}
+    for operator in (update, other):
+        operator.execute(Run().context)
+    assert [each["items"] for each in control.journal() if each["items"]] == [cids, cids]
 
 
 def test_text_that_only_looks_like_a_template_is_sent(run: Run, control: SandboxControl) -> None:
