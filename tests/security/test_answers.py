@@ -25,7 +25,7 @@ from airflow_provider_streamtasks.protocol.catalogue import DELETE_CHANNELS
 from airflow_provider_streamtasks.protocol.errors import MAX_PAUSE
 from airflow_provider_streamtasks.protocol.wire import MAX_BODY
 from tests.conftest import Logs
-from tests.hooks.conftest import WaitFor, over_requests
+from tests.hooks.conftest import WaitFor
 from tests.security.hostile import HostileServer, Send, answer
 
 MEBIBYTE = 2**20
@@ -190,8 +190,8 @@ def test_the_deadline_of_a_wait_stands(
         wait_for(hook, "a", timeout=0.3)
     # A quarter of an hour, which is the most, would be obvious.
     assert time.monotonic() - started < MAX_PAUSE / 10
-    # At once and at the deadline; but the poller of the triggerer spends nothing of a budget that is spent.
-    assert len(server.heads) == (2 if wait_for is over_requests else 1)
+    # At once, and not at the deadline: nothing is spent of a budget that is spent.
+    assert len(server.heads) == 1
 
 
 @pytest.mark.parametrize("retry_after", CENTURY)
