@@ -1,7 +1,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PINS   ?= constraints.txt
-JOBS   ?= 3
+# More than there are cores: the tests spend half of their time in pauses.
+JOBS   ?= 4
 PIP    := pip==26.3
 PY     := $(VENV)/bin/python
 # How many real Airflows `make system` runs side by side: one alone leaves two cores idle most of the time.
