@@ -68,8 +68,14 @@ def endpoint() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # What it holds is the process's: other modules may have left something.
+    _reset(f"http://{host}:{port}")
     yield f"http://{host}:{port}"
     server.stop()
+
+
+def _reset(endpoint: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     client.create_bucket(Bucket=Bucket.name)
     yield Bucket(client)
     client.close()
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
+    _reset(endpoint)
 
 
 def test_a_large_file_is_one_upload_of_several_parts(
