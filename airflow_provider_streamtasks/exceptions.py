@@ -222,7 +222,7 @@ class StreamTaskTimeout(StreamTransportException):
     The deadline of a wait passed before Stream finished.
 
     :param task_ids: the Stream tasks that were not finished; they may still run
-    :param last_error: why the last poll brought no status, in words; empty where it did
+    :param last_error: why the last poll of one of them brought no status, in words; empty where all did
     """
 
     task_ids: list[str]

@@ -63,7 +63,7 @@ def timed_out(
     """
     Return the exception for Stream tasks that were not finished after ``seconds``.
 
-    :param last_error: why the last poll brought no status, in words; empty where it did
+    :param last_error: why the last poll of one of them brought no status, in words; empty where all did
     """
     them = "it" if len(task_ids) == 1 else "them"
     now = (

@@ -108,7 +108,6 @@ class Wait:
     :param pollable: what they are, where they are not Stream tasks proper
     :param errors_since: Unix time since when there were only errors, where another process has seen them
     :ivar polls: answers taken in by this process, errors included
-    :ivar last_error: in words, why the last poll brought no status; empty where it did
     :ivar last_word: what this process heard last of a Stream task that is not finished: its status, and the
         Unix time of that answer
     """
@@ -120,10 +119,10 @@ class Wait:
         "_errors",
         "_milestone",
         "_strange_statuses",
+        "_unanswered",
         "error",
         "errors_since",
         "interval",
-        "last_error",
         "last_word",
         "pollable",
         "polls",
@@ -149,12 +148,12 @@ class Wait:
         self.error: StreamException | None = None
         self.interval: Callable[[float], float] = usual_interval
         self.polls = 0
-        self.last_error = ""
         self.last_word: tuple[str, float] | None = None
         # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
         # Of those not known to be finished: Unix time of the next poll.
         self._due = dict.fromkeys(self.task_ids, started_at)
         self._errors: dict[str, int] = {}  # errors in a row, of those that have any
+        self._unanswered: dict[str, str] = {}  # of those whose last poll brought no status: why not
         # Of failures that may pass: Unix time of the first poll that saw it, and polls in a row that did.
         self._doubts: dict[str, tuple[float, int]] = {}
         self._milestone = FIRST_MILESTONE
@@ -192,6 +191,11 @@ class Wait:
         return self._closed.get(task_id)
 
     @property
+    def last_error(self) -> str:
+        """Why the last poll of a Stream task that is not finished brought no status; empty where all did."""
+        return next(iter(self._unanswered.values()), "")
+
+    @property
     def confirming(self) -> bool:
         """Whether a failure is being confirmed: the next poll of it is due within seconds."""
         return bool(self._doubts) and not self.over
@@ -208,7 +212,8 @@ class Wait:
     def expire(self, now: float) -> None:
         """Give up what is not finished although the deadline has passed, without a last poll."""
         if now >= self.deadline:
-            self.last_error = self.last_error or "it could not be made in time"
+            for task_id in self._due:
+                self._unanswered.setdefault(task_id, "it could not be made in time")
             self._closed.update(dict.fromkeys(self._due))
             self._due.clear()
 
@@ -224,9 +229,9 @@ class Wait:
             return None
         self.polls += 1
         if isinstance(answer, StreamTask):
-            self.last_error = ""
+            self._unanswered.pop(task_id, None)
             return self._after_status(task_id, answer, now)
-        self.last_error = answer.describe()
+        self._unanswered[task_id] = answer.describe()
         self._doubts.pop(task_id, None)
         if is_unknown_task(answer) and now - self.started_at < UNKNOWN_TASK_GRACE:
             self._poll_again(task_id, self.terms.delay(now - self.started_at, self.interval), now)
@@ -344,7 +349,7 @@ class Ended:
     :param open_task_ids: those that were not finished
     :param timeout: seconds that they were waited for
     :param noun: what one of them is called in messages
-    :param last_error: why the last poll brought no status; empty where it did
+    :param last_error: why the last poll of one of those brought no status; empty where all did
     """
 
     finished: Sequence[StreamTask]

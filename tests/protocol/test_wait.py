@@ -718,6 +718,16 @@ def test_an_error_that_passed_leaves_nothing_in_a_timeout() -> None:
         wait.result()
 
 
+@pytest.mark.parametrize("late", ["running", "completed"])
+def test_a_status_of_one_says_nothing_of_another(late: str) -> None:
+    wait = Wait(["a", "b"], wait_terms(timeout=20.0), START)
+    seen(wait, api_error(503), 20)
+    seen(wait, late, 20, "b")
+    with pytest.raises(StreamTaskTimeout, match="not known whether") as raised:
+        wait.result()
+    assert raised.value.last_error.startswith("Stream answered 503")
+
+
 # -- items inside ------------------------------------------------------------------------------------------
 
 
