@@ -98,10 +98,7 @@ def failed_inside(
 
     :param refused: those that failed already when they were submitted, likewise
     """
-    return {
-        task.task_id: failed_items(None if task.report else task.result, refused.get(task.task_id, {}))
-        for task in tasks
-    }
+    return {task.task_id: failed_items(task.inside, refused.get(task.task_id, {})) for task in tasks}
 
 
 def decide(

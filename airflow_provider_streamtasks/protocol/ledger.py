@@ -189,9 +189,9 @@ class Ledger:
                 refused = entry.failed_items if entry.partly_refused else {}
                 # What a failed Stream task does not mention may not be done.
                 sent = len(entry.part) or entry.size
-                is_complete = task.completed or len(verdicts(task.result).keys() | refused.keys()) >= sent
+                is_complete = task.completed or len(verdicts(task.inside).keys() | refused.keys()) >= sent
                 entry.state = State.FAILED
-                entry.failed_items = failed_items(task.result, refused) if is_complete else {}
+                entry.failed_items = failed_items(task.inside, refused) if is_complete else {}
                 entry.not_before = pause_until if task.rate_limited else 0.0
                 places.append(index)
         return places

@@ -87,9 +87,14 @@ class StreamTask:
         )
 
     @property
+    def inside(self) -> Any:
+        """The result as far as it tells of items: the report on a file, which quotes it, does not."""
+        return None if self.report else self.result
+
+    @property
     def failed_items(self) -> dict[str, str]:
         """The items that failed inside: item -> reason, where Stream names them."""
-        return {} if self.report else results.failed_items(self.result)
+        return results.failed_items(self.inside)
 
     @property
     def rate_limited(self) -> bool:

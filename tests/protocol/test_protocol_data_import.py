@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
 from airflow_provider_streamtasks.protocol.data_import import MOST, Import, in_short
 from airflow_provider_streamtasks.protocol.delivery import FAILED_ITEMS, XComPolicy, decide
+from airflow_provider_streamtasks.protocol.ledger import Ledger, State
 from airflow_provider_streamtasks.protocol.wait import Ended
 from airflow_provider_streamtasks.protocol.wire import Response
 from tests.fuzzing import fuzz
@@ -102,6 +103,9 @@ def test_faults_in_a_report_are_no_items_that_failed(state: int) -> None:
     delivery = decide(Ended([task], [], 60.0), XComPolicy())
     assert FAILED_ITEMS not in delivery.xcoms
     assert not delivery.warnings
+    ledger = Ledger([{"digest": "x", "size": 1, "state": State.ACCEPTED, "task_id": "id"}])
+    assert ledger.failed([task]) == [0]
+    assert ledger.entries[0].failed_items == {}
 
 
 @fuzz(anything | documents)
