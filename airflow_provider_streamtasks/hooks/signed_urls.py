@@ -185,7 +185,7 @@ def _send(
     **options: Any,
 ) -> requests.Response:
     # With an `auth` of our own, requests does not look into ~/.netrc.
-    session.auth = lambda request: request
+    session.auth = _masked
     try:
         return session.request(
             method,
@@ -202,13 +202,17 @@ def _send(
     raise StreamTransportException(f"{doing} failed: {failed}")
 
 
+def _masked(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    # Requests and urllib3 write escapes as they like, and urllib3 logs the query as it sends it.
+    mask_secret(urllib3.util.parse_url(request.url or "").query or "")
+    return request
+
+
 def _host(url: str, what: str) -> str:
-    """Return the host of a URL that files may go to or come from, and mask its query as it will be sent."""
+    """Return the host of a URL that files may go to or come from."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        # urllib3 sends, and logs, escapes in capitals, whatever they were.
-        mask_secret(urllib3.util.parse_url(url).query or "")
     except ValueError:
         # The error would name the URL.
         parts, host = urlsplit(""), ""

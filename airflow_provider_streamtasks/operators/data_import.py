@@ -22,7 +22,7 @@ from airflow_provider_streamtasks.protocol.data_import import (
     create_import_url,
 )
 from airflow_provider_streamtasks.protocol.fields import Flag, Text
-from airflow_provider_streamtasks.protocol.signatures import signature
+from airflow_provider_streamtasks.protocol.signatures import secrets
 from airflow_provider_streamtasks.waiting import ImportWaiter
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         path, url = place.get("path"), place.get("upload_url")
         if not isinstance(path, str) or not isinstance(url, str):
             raise StreamException("CreateImportURL: the answer names no place to upload to")
-        mask_secret(signature(url))
+        for secret in secrets(url):
+            mask_secret(secret)
         started = time.monotonic()
         with quiet(file), file.open("rb", **read_options(file.protocol)) as stream:  # type: ignore[no-untyped-call]
             upload(url, stream, size)

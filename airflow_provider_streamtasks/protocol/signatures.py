@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 # A URL is taken whether it has a query or not: to look again inside it takes minutes where there are many.
 _QUERY = re.compile(
@@ -18,6 +18,8 @@ _QUERY = re.compile(
     r"""|(?<=[^\s"'<>?])\?([^\s"'<>?]*(?:signature|credential|token|sig)=[^\s"'<>]*)""",
     re.IGNORECASE,
 )
+
+_SECRET = re.compile(r"sig|token|key|policy|credential", re.IGNORECASE)
 
 
 def without_signature(result: Any) -> Any:
@@ -56,6 +58,13 @@ def signature(text: str) -> str:
         # Not a URL that can be read, so whatever follows the "?" is taken for a secret.
         return text.partition("?")[2] if text.lower().startswith("http") else ""
     return parts.query if parts.scheme in ("http", "https") else ""
+
+
+def secrets(url: str) -> list[str]:
+    """Return what logs must mask of a signed URL: its query, also without escapes, and what signs in it."""
+    query = signature(url)
+    signing = [value for name, value in parse_qsl(query) if _SECRET.search(name)]
+    return [secret for secret in (query, unquote(query), *signing) if secret]
 
 
 def without_queries(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk.log import mask_secret
 
@@ -20,7 +20,7 @@ from airflow_provider_streamtasks.exceptions import (
 )
 from airflow_provider_streamtasks.protocol.errors import is_passing
 from airflow_provider_streamtasks.protocol.failures import failure
-from airflow_provider_streamtasks.protocol.signatures import signature
+from airflow_provider_streamtasks.protocol.signatures import secrets
 from airflow_provider_streamtasks.protocol.tasks import StreamTask
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ _EXPIRED = frozenset({400, 401, 403})
 
 _NOT_THAT_PART = frozenset({206, 412, 416})
 """Answers that say: what is there already is not the beginning of the file as it is now."""
-
-_SECRET = re.compile(r"sig|token|key|policy|credential", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -187,10 +185,8 @@ def signed_url(task: StreamTask) -> str:
         raise StreamException(
             f"The result of the Stream task {task.task_id} has no url: it is not an export that leaves a file"
         )
-    query = signature(url)
-    for secret in (query, unquote(query), *(v for k, v in parse_qsl(query) if _SECRET.search(k))):
-        if secret:
-            mask_secret(secret)
+    for secret in secrets(url):
+        mask_secret(secret)
     try:
         urlsplit(url)
     except ValueError:
