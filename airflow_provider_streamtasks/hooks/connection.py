@@ -76,7 +76,9 @@ def read_connection(connection: Connection) -> StreamConnection:
             ),
             request_timeout=_number(extra, "request_timeout"),
             rate_limit_share=_number(extra, "rate_limit_share"),
-            remarks=tuple(f"Connection {connection.conn_id!r}: {each}" for each in _idle(connection, extra)),
+            remarks=tuple(
+                f"Connection {connection.conn_id!r}: {each}" for each in _without_effect(connection, extra)
+            ),
         )
     except StreamConfigurationError as error:
         raise StreamConfigurationError(f"Connection {connection.conn_id!r}: {error.message}") from None
@@ -141,10 +143,10 @@ def _no_json(text: str) -> str:
     return ""
 
 
-def _idle(connection: Connection, extra: Mapping[str, Any]) -> Iterator[str]:
+def _without_effect(connection: Connection, extra: Mapping[str, Any]) -> Iterator[str]:
     # In a URI it is what looks like the path.
     if connection.schema and connection.schema != "https":
-        yield f"the schema {connection.schema!r} has no effect: what is needed of it belongs into the host."
+        yield f"the schema {connection.schema!r} has no effect: what is needed of it belongs in the host."
     for name in sorted(extra.keys() - _EXTRAS):
         meant = get_close_matches(name, _EXTRAS, 1)
         ask = f" Is {meant[0]} meant?" if meant else f" There are {' and '.join(_EXTRAS)}."

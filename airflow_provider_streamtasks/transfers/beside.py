@@ -65,4 +65,5 @@ class Beside(Draft):
         with contextlib.suppress(Exception):
             for found in self._fs.ls(folder, detail=False):
                 if leftover.fullmatch(str(found).rstrip("/").rpartition("/")[2]):
-                    self._fs.rm_file(found)
+                    with contextlib.suppress(FileNotFoundError):
+                        self._fs.rm_file(found)

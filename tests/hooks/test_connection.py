@@ -128,7 +128,7 @@ def test_an_extra_that_is_not_known_is_remarked_upon(name: str, ask: str) -> Non
 @pytest.mark.parametrize("schema", ["http", "gateway"])  # "gateway" as in stream://key:secret@host/gateway
 def test_a_schema_is_remarked_upon_because_it_has_no_effect(schema: str) -> None:
     assert read(schema=schema).remarks == (
-        f"Connection 'my_stream': the schema {schema!r} has no effect: what is needed of it belongs into the "
+        f"Connection 'my_stream': the schema {schema!r} has no effect: what is needed of it belongs in the "
         "host.",
     )
     assert read(schema="https").remarks == ()

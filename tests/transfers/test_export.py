@@ -179,7 +179,8 @@ def test_a_destination_that_begins_wrong_is_refused_when_the_dag_is_parsed(
     ["{{ params.folder }}", "{{ var.value.x }}/y/", "s3{{ params.a }}://bucket/", "/data/{{ ds }}"],
 )
 def test_a_destination_that_a_template_may_begin_is_left_until_then(destination: str) -> None:
-    StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", destination=destination)
+    store = StreamExportToObjectStorageOperator(task_id="x", stream_task_id="x", destination=destination)
+    assert store.destination == destination
 
 
 @pytest.mark.parametrize("scheme", ["file://", "file:", "local://", ""])
