@@ -17,7 +17,7 @@ not from its name alone:
 - An **entry of a list** says how an item ended if it holds an id and an outcome, and nothing else. One with
   more is a whole object, such as a user, whose ``status`` may mean anything.
 - A **field of failures** has ``failed``, ``failures`` or ``errors`` in its name, and lists or counts them.
-  One that ends with ``_at`` is a time.
+  A name with ``_at`` is a time, one that begins with ``max_`` a limit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _BATCH_FIELDS: dict[str, tuple[type, ...]] = {
 _ID = re.compile(r"[^\s:/]+:[^\s:/]+")
 _IDS = ("cid", "fid", "id", "user_id")
 _OUTCOME = frozenset({"status", "state", "success", "error", "reason", "code", "message", "description"})
-_FAILURES = re.compile(r"(.+_)?(failed|failures|errors)(_.+)?(?<!_at)", re.IGNORECASE)
+_FAILURES = re.compile(r"(?!max_|.*_at(_|$))(.+_)?(failed|failures|errors)(_.+)?", re.IGNORECASE)
 
 
 def own_status(result: Any) -> str:
@@ -88,16 +88,20 @@ def verdicts(result: Any) -> dict[str, str | None]:
         return {}
     entries = {str(name): value for name, value in result.items() if not _is_field(result, name, value)}
     found: dict[str, str | None] = dict(_unsuccessful_channels(result))
+    counts: dict[str, str | None] = {}
     for name, value in result.items():
-        if name != "failed_channels":
-            found.update(
-                _failures(str(name), value) if _FAILURES.fullmatch(str(name)) else _listed(name, value)
-            )
+        if not _FAILURES.fullmatch(str(name)):
+            found.update(_listed(name, value))
+        elif _is_number(value):
+            counts |= {str(name): f"{value:g}"} if value > 0 else {}
+        elif name != "failed_channels":
+            found.update(_failures(str(name), value))
     if any(_is_verdict(name, value) for name, value in entries.items()):
         # What may be a person's name, and not the reason of an item called "name", is no reason.
         entries |= dict.fromkeys(personal_fields(entries))
         found.update((name, _why_failed(value)) for name, value in entries.items())
-    return found
+    # Where it is known which items failed, their number says nothing more.
+    return found if any(found.values()) else found | counts
 
 
 def failed_items(result: Any, refused: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
@@ -207,6 +211,10 @@ def _is_field(result: Mapping[str, Any], name: str, value: Any) -> bool:
         return False
     if name == "status":
         return isinstance(value, str) and not _is_map_of_texts(result)
+    if name == "success" and value is True:
+        return True
+    if _FAILURES.fullmatch(name) and (_is_number(value) or value is False or value == []):
+        return True
     if name in _BATCH_FIELDS:
         return _is_batch_update(result) and (value is None or _fits(name, value))
     status = own_status(result) if name in REASONS else ""
@@ -240,7 +248,7 @@ def _listed(name: str, entries: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def _failures(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the items that a field of failures names; the field itself where it counts them."""
+    """Yield the items that a field of failures names."""
     if isinstance(value, list):
         for place, entry in enumerate(value):
             if isinstance(entry, Mapping):
@@ -248,10 +256,18 @@ def _failures(name: str, value: Any) -> Iterator[tuple[str, str]]:
             elif text := as_text(entry):
                 yield text, NO_REASON
     elif isinstance(value, Mapping):
-        if not _is_verdict("", value):  # an item that is called so
-            yield from ((str(item), as_text(why) or NO_REASON) for item, why in value.items())
-    elif isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        yield name, f"{value:g}"
+        if item := _id(value):
+            if item != name:  # else it is somebody who is called so
+                yield item, _why(value) or NO_REASON
+        elif not _is_verdict("", value):  # an item that is called so
+            reasons = {**value, **dict.fromkeys(personal_fields(value))}
+            for item, why in reasons.items():
+                if why or why is None:
+                    yield str(item), as_text(why) or NO_REASON
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _why(entry: Mapping[str, Any]) -> str:

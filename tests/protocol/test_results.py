@@ -234,12 +234,35 @@ def test_an_entry_of_a_list_that_says_only_how_an_item_ended_is_one(
         ({"errors": [{"message": "line 3 is none"}]}, {"errors[0]": "line 3 is none"}),
         ({"errors": ["line 3 is none"]}, {"line 3 is none": NO_REASON}),
         ({"failed_count": 3}, {"failed_count": "3"}),
+        (
+            {"failed": {"id": "joe", "reason": "gone", "name": "Joe", "email": "joe@x.example"}},
+            {"joe": "gone"},
+        ),
+        ({"failed_user": {"id": "joe", "name": "Joe"}}, {"joe": NO_REASON}),
+        ({"failed_joe": {"id": "failed_joe", "name": "Joe"}}, {}),
+        ({"errors": {"count": 0, "items": []}, "failed": {"joe": False, "ann": ""}}, {}),
+        ({"failed_users": ["joe"], "failed_count": 1}, {"joe": NO_REASON}),
+        ({"max_errors": 100, "failed_at_ms": 1790000000, "last_failed_at": 1790000000}, {}),
         ({"Errors": 2, "failures": 0}, {"Errors": "2"}),
     ],
 )
 def test_a_field_of_failures_names_what_failed_or_counts_it(field: Any, failed: dict[str, str]) -> None:
     assert failed_items({**field, "items_count": 5}) == failed
     assert own_status(field) == ""
+
+
+@pytest.mark.parametrize(
+    "field", [{"success": True}, {"failed": False}, {"failed_count": 0}, {"errors": []}], ids=str
+)
+def test_beside_items_a_field_that_says_that_nothing_failed_is_no_item(field: Any) -> None:
+    assert failed_items({"messaging:a": OK, **field}) == {}
+
+
+def test_beside_items_a_number_counts_only_where_they_do_not_say_which_failed() -> None:
+    assert failed_items({"messaging:a": OK, "failed_count": 1}) == {"failed_count": "1"}
+    assert failed_items({"messaging:a": OK, "messaging:b": GONE, "failed_count": 1}) == {
+        "messaging:b": "gone"
+    }
 
 
 def test_an_item_may_be_called_like_a_field_of_failures() -> None:
