@@ -27,7 +27,7 @@ class Polls:
         self.wait = wait
         self._hook = hook
         self._budget = PollBudget(share=1.0)
-        self._plan = PollPlan(self._budget, PollSchedule())
+        self._plan = PollPlan(self._budget, PollSchedule(), patient=True)
         self._plan.join(wait, time.time())
         wait.interval = usual_interval  # one wait is too little to learn from
 
@@ -39,7 +39,7 @@ class Polls:
         """Make the next poll, if it is due; otherwise pause until it may be."""
         now = time.time()
         self._plan.expire(now)
-        if (poll := self._plan.take(now)) is not None:
+        if not self.wait.over and (poll := self._plan.take(now)) is not None:
             answer, limit = self._hook.poll(*poll)
             if limit is not None:
                 self._budget.share = self._hook.get_conn().connection.rate_limit_share

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from airflow_provider_streamtasks import _compat, configuration
 from airflow_provider_streamtasks.arguments import given
-from airflow_provider_streamtasks.exceptions import StreamException, StreamRateLimitException
+from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.hooks.polls import Polls
 from airflow_provider_streamtasks.protocol import errors
@@ -149,21 +149,19 @@ class StreamHook(StreamClient):
         """
         return self.call(get_rate_limits()).get("server_side") or {}
 
-    def get_budget(self, endpoint: str) -> RateLimit | None:
+    def get_budget(
+        self, endpoint: str, *, again_if: Callable[[StreamException], bool] = errors.is_passing
+    ) -> RateLimit | None:
         """
         Return what is left of one endpoint's budget; ``None`` where it is not limited.
 
-        Stream limits this call itself, too (stream-chat-python, test_get_rate_limits). Such a 429 is not
-        waited out, for the next answer of the endpoint says as much.
+        Stream limits this call itself, too (stream-chat-python, test_get_rate_limits).
 
         :param endpoint: Stream's name of it, such as ``DeleteUsers``
+        :param again_if: decides after which errors the question is sent again
         :raises StreamException: if Stream does not tell
         """
-
-        def again(error: StreamException) -> bool:
-            return errors.is_passing(error) and not isinstance(error, StreamRateLimitException)
-
-        body, response = self._call(get_rate_limits(endpoint), again_if=again)
+        body, response = self._call(get_rate_limits(endpoint), again_if=again_if)
         return read_rate_limit(endpoint, body, response.headers, time.time())
 
     def test_connection(self) -> tuple[bool, str]:
@@ -349,8 +347,8 @@ class StreamHook(StreamClient):
             now = time.time()
             limit = parse_rate_limit(response.headers, now)
             return pollable.read(task_id, response, now), limit
-        except StreamException as error:
-            return error, limit
+        except Exception as error:
+            return _why(error), limit
 
     async def apoll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
         """Poll once without blocking the event loop: the twin of :meth:`poll`."""
@@ -360,8 +358,8 @@ class StreamHook(StreamClient):
             now = time.time()
             limit = parse_rate_limit(response.headers, now)
             return pollable.read(task_id, response, now), limit
-        except StreamException as error:
-            return error, limit
+        except Exception as error:
+            return _why(error), limit
 
     async def acall(self, request: Request) -> dict[str, Any]:
         """
@@ -370,3 +368,10 @@ class StreamHook(StreamClient):
         :raises StreamException: if Stream answers with an error, or not at all
         """
         return errors.read_body(request.operation, await self._asend(request), time.time(), request.hints)
+
+
+def _why(error: Exception) -> StreamException:
+    # Whatever it is, such as a secrets backend that is down, nobody may wait for ever because of it.
+    if isinstance(error, StreamException):
+        return error
+    return StreamException(f"The poll broke off: {type(error).__name__}: {error}")

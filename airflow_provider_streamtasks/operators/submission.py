@@ -141,6 +141,10 @@ class Submitter:
             return ""
         return name if self.operation.items.free_text else f"{name}, {batch.describe()}"
 
+    @staticmethod
+    def _passes_at_once(error: StreamException) -> bool:
+        return errors.is_passing(error) and not isinstance(error, StreamRateLimitException)
+
     def _is_sent_again(self, error: StreamException) -> bool:
         # A 429 is not ridden out here: its pause may be long, and the worker need not be held for it.
         if isinstance(error, StreamRateLimitException):
@@ -151,7 +155,8 @@ class Submitter:
         # Others may have used this window's budget up, and a refused submission counts against it, too.
         if self.operation.name:
             try:
-                self._budget = self.hook.get_budget(self.operation.name)
+                # A 429 is not waited out: the answer to the submission says as much.
+                self._budget = self.hook.get_budget(self.operation.name, again_if=self._passes_at_once)
             except StreamException as error:
                 self.log.warning("Stream does not say what is left of the budget: %s", error)
             self._budget_read = time.monotonic()

@@ -78,11 +78,14 @@ class PollPlan:
 
     :param budget: how many polls may go
     :param schedule: how far apart the polls of one Stream task are
+    :param patient: whether what has not been polled yet is polled once however long after the deadline, as
+        long as the budget lets polls go
     """
 
-    def __init__(self, budget: PollBudget, schedule: PollSchedule) -> None:
+    def __init__(self, budget: PollBudget, schedule: PollSchedule, *, patient: bool = False) -> None:
         self.budget = budget
         self.schedule = schedule
+        self.patient = patient
         self.stretch = 1.0
         # By number, because the garbage collector passes over tuples of nothing but numbers.
         self._waits: dict[int, Wait] = {}
@@ -122,11 +125,7 @@ class PollPlan:
             del self._waits[self._numbers.pop(wait)]
         self._last_polls.discard(wait)
         for task_id in wait.task_ids:
-            watched = self._watched.get(poll := wait.pollable.key(task_id))
-            if watched and wait in watched.waits:
-                watched.waits.remove(wait)
-                if not watched.waits:
-                    del self._watched[poll]
+            self._forget(wait, task_id)
         if len(self._due) > 2 * len(self._watched) + 64:
             self._due = [entry for entry in self._due if self._is_current(entry)]
             heapq.heapify(self._due)
@@ -143,8 +142,13 @@ class PollPlan:
             if wait is None:
                 continue
             if wait in self._last_polls:
-                wait.expire(now)
-                over.append(wait)
+                goes_on = self.patient and self.budget.ready_at(now) <= now + LAST_POLL
+                for task_id in wait.expire(now, but_unpolled=goes_on):
+                    self._forget(wait, task_id)
+                if wait.over:
+                    over.append(wait)
+                else:
+                    heapq.heappush(self._deadlines, (now + LAST_POLL, number))
             else:
                 self._last_polls.add(wait)
                 for task_id in wait.open_task_ids:
@@ -174,6 +178,13 @@ class PollPlan:
         due = self._due[0][0] + self._lag if self._due else inf
         deadline = self._deadlines[0][0] if self._deadlines else inf
         return max(0.0, min(max(due, self.budget.ready_at(now)), deadline) - now)
+
+    def _forget(self, wait: Wait, task_id: str) -> None:
+        watched = self._watched.get(poll := wait.pollable.key(task_id))
+        if watched and wait in watched.waits:
+            watched.waits.remove(wait)
+            if not watched.waits:
+                del self._watched[poll]
 
     def saw(self, polled: Poll, answer: Answer, limit: RateLimit | None, now: float) -> Seen:
         """

@@ -209,13 +209,21 @@ class Wait:
         """The Unix time of the next poll of any; infinite if there is none to come."""
         return inf if self.over else min(self._due.values())
 
-    def expire(self, now: float) -> None:
-        """Give up what is not finished although the deadline has passed, without a last poll."""
-        if now >= self.deadline:
-            for task_id in self._due:
-                self._unanswered.setdefault(task_id, "it could not be made in time")
-            self._closed.update(dict.fromkeys(self._due))
-            self._due.clear()
+    def expire(self, now: float, *, but_unpolled: bool = False) -> list[str]:
+        """
+        Give up what is not finished although the deadline has passed, without a last poll.
+
+        :param but_unpolled: leave what this process has not polled yet
+        :return: what was given up
+        """
+        if now < self.deadline:
+            return []
+        given_up = [id_ for id_, due in self._due.items() if not (but_unpolled and due == self.started_at)]
+        for task_id in given_up:
+            del self._due[task_id]
+            self._closed[task_id] = None
+            self._unanswered.setdefault(task_id, "it could not be made in time")
+        return given_up
 
     def observe(self, task_id: str, answer: Answer, now: float) -> str | None:
         """

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from weakref import WeakKeyDictionary
 
-from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.poll_budget import PollBudget
 from airflow_provider_streamtasks.protocol.poll_plan import Poll, PollPlan
@@ -152,11 +151,7 @@ class Poller:
         """Poll once, and go on with what may be polled next."""
         poll: Poll | None = first
         while poll is not None:
-            try:
-                answer, limit = await self._hook.apoll(*poll)
-            except Exception as error:
-                # Whatever it is, nobody may wait for ever because of it.
-                answer, limit = StreamException(f"The wait broke off: {type(error).__name__}: {error}"), None
+            answer, limit = await self._hook.apoll(*poll)
             now = time.time()
             seen = self.plan.saw(poll, answer, limit, now)
             self._metrics.polled(answer, seen, self.plan, now)

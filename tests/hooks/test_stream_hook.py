@@ -519,12 +519,31 @@ def test_the_deadline_holds_however_many_are_waited_for(
 ) -> None:
     monkeypatch.setattr(poll_plan, "LAST_POLL", 0.5)
     hook, ids = StreamHook(), [start_task(end="never") for _ in range(20)]
-    control.fault("delay", operation="GetTask", seconds=0.3)
+    control.fault("delay", operation="GetTask", seconds=0.1)
     began = time.monotonic()
     with pytest.raises(StreamTaskTimeout) as raised:
-        wait_for(hook, *ids, timeout=1)
-    assert time.monotonic() - began < 3
+        wait_for(hook, *ids, timeout=2.5)  # one after the other, 2 s
+    assert time.monotonic() - began < 4
     assert sorted(raised.value.task_ids) == sorted(ids)
+
+
+def test_each_is_polled_once_whatever_the_deadline(
+    start_task: StartTask, control: SandboxControl, monkeypatch: pytest.MonkeyPatch, hook: StreamHook
+) -> None:
+    monkeypatch.setattr(poll_plan, "LAST_POLL", 0.5)
+    ids = [start_task(pending=0, running=0) for _ in range(20)]
+    control.fault("delay", operation="GetTask", seconds=0.1)
+    assert [task.task_id for task in hook.wait_for_tasks(ids, timeout=0)] == ids
+    assert len(control.journal("GetTask")) == len(ids)
+
+
+def test_a_connection_that_cannot_be_read_for_a_moment_is_an_error_of_the_poll(
+    start_task: StartTask, hook: StreamHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StreamHook, "get_connection", lambda *_: 1 / 0)
+    answer, limit = hook.poll("x")
+    assert str(answer) == "The poll broke off: ZeroDivisionError: division by zero"
+    assert limit is None
 
 
 def test_polls_keep_to_our_share_of_the_budget(

@@ -689,6 +689,12 @@ def test_a_spent_budget_of_the_question_for_the_budget_holds_nothing_up(
     assert "Stream does not say what is left of the budget" in logs.text
 
 
+def test_a_dry_run_rides_out_what_limits_its_question(run: Run, control: SandboxControl) -> None:
+    control.fault("rate_limit", operation="GetRateLimits", times=1, retry_after=1)
+    execute(run, CIDS[:1], dry_run=True)
+    assert [each["status"] for each in control.journal("GetRateLimits")] == [429, 200]
+
+
 def test_an_endpoint_without_a_limit_knows_no_pause(run: Run, control: SandboxControl) -> None:
     control.budget("DeleteChannels", limit=None)
     execute(run, [f"messaging:{number}" for number in range(100 * 70)])

@@ -150,6 +150,35 @@ def test_a_last_look_that_cannot_be_made_ends_the_wait_all_the_same() -> None:
     assert wait.outcome is Outcome.TIMED_OUT
 
 
+def test_a_patient_plan_polls_each_once_however_late() -> None:
+    budget = PollBudget(0.8)
+    budget.sent(NOW)
+    budget.answered(None, NOW)
+    plan = PollPlan(budget, PollSchedule(), patient=True)
+    wait = joined(plan, "a", "b", "c", terms=wait_terms(timeout=10))
+    plan.take(NOW)
+    saw(plan, "a", "running", NOW + 1)
+    late = NOW + 10 + LAST_POLL
+    assert plan.expire(NOW + 10) == plan.expire(late) == []
+    assert wait.open_task_ids == ["b", "c", "a"]  # and a is given up
+    assert taken(plan, late) == ["b", "c"]
+    saw(plan, "b", "completed", late + 60)
+    saw(plan, "c", "completed", late + 60)
+    assert wait.outcome is Outcome.TIMED_OUT
+    assert wait.open_task_ids == ["a"]
+
+
+def test_a_patient_plan_does_not_wait_for_a_budget_that_is_spent() -> None:
+    budget = PollBudget(0.8)
+    plan = PollPlan(budget, PollSchedule(), patient=True)
+    wait = joined(plan, "a", "b", terms=wait_terms(timeout=10))
+    plan.take(NOW)
+    saw(plan, "a", StreamRateLimitException("no", status_code=429, retry_after=900.0), NOW + 1)
+    assert plan.expire(NOW + 10) == []
+    assert plan.expire(NOW + 10 + LAST_POLL) == [wait]
+    assert sorted(wait.open_task_ids) == ["a", "b"]
+
+
 def test_a_stream_task_that_ended_between_polls_is_polled() -> None:
     plan = new_plan()
     wait = joined(plan, "a", started_at=NOW - 1000, terms=wait_terms(timeout=60))
