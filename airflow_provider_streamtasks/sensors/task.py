@@ -282,7 +282,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         store = _compat.task_state_store(context) if self.reschedule else None
         if self.reschedule and (first := context["ti"].get_first_reschedule_date(context)):
             # Each poke is a process of its own: what it must know of those before is kept by Airflow.
-            started_at = first.timestamp()
+            started_at = min(started_at, first.timestamp())  # clocks differ
             errors_since = store.get(self.state_key(ERRORS_SINCE)) if store else None
         elif store:
             store.delete(self.state_key(ERRORS_SINCE))  # of an earlier try

@@ -531,6 +531,13 @@ def test_errors_are_counted_across_reschedules(
     assert run.reschedules == 0
 
 
+def test_clocks_of_workers_may_differ(start_task: StartTask, run: Run) -> None:
+    run.ti.first_reschedule = datetime.now(timezone.utc) + timedelta(seconds=5)
+    task_id = start_task(pending=0, running=0)
+    assert execute(run, task_id, mode="reschedule") == {"messaging:a": {"status": "ok"}}
+    assert run.reschedules == 0
+
+
 def test_a_good_answer_ends_the_count_of_errors_across_reschedules(
     start_task: StartTask, control: SandboxControl, run: Run
 ) -> None:
