@@ -119,16 +119,15 @@ class StreamHook(StreamClient):
 
         :param pollable: what it is, where it is not a Stream task proper
         :param patience: seconds for which they are ridden out, however many attempts that takes
+        :raises ValueError: if ``task_id`` cannot be one; nothing was sent
         :raises StreamException: if Stream does not tell
         """
-
-        def get() -> StreamTask:
-            answer, _ = self.poll(task_id, pollable)
-            if isinstance(answer, StreamException):
-                raise answer
-            return answer
-
-        return self._attempt(get, again_if=errors.is_passing, patience=patience)
+        request = pollable.request(task_id)
+        return self._attempt(
+            lambda: pollable.read(task_id, self._send(request), time.time()),
+            again_if=errors.is_passing,
+            patience=patience,
+        )
 
     def call(self, request: Request) -> dict[str, Any]:
         """
@@ -340,7 +339,7 @@ class StreamHook(StreamClient):
             on_poll(wait)
 
     def poll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
-        """Poll once; return what came, and what is left of the budget."""
+        """Poll once; return what came, whatever error that is, and what is left of the budget."""
         limit = None
         try:
             response = self._send(pollable.request(task_id))

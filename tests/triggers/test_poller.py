@@ -219,7 +219,7 @@ async def test_whatever_breaks_nobody_waits_for_ever(
     async def broken(*_: Any) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(StreamHook, "apoll", broken)
+    monkeypatch.setattr(StreamHook, "_asend", broken)
     wait = wait_of(start_task())
     await waited(wait)
     with pytest.raises(StreamException, match="KeyError: 'surprise'"):

@@ -203,7 +203,7 @@ async def test_what_nobody_thought_of_is_an_event_too(connection: None) -> None:
     unencodable = "\ud800"
     payload = await event(trigger(unencodable))
     assert payload["outcome"] == "error"
-    with pytest.raises(StreamException, match="The wait broke off: ValueError"):
+    with pytest.raises(StreamException, match="The poll broke off: ValueError"):
         read(payload)
 
 
