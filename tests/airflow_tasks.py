@@ -89,13 +89,14 @@ class Run:
         return self.ti.xcoms
 
     def execute(self, make: Callable[[], Any], triggerer: Triggerer | None = None) -> Any:
-        """Carry an Airflow task out to its end, through deferrals and reschedules; return what it returns.
+        """Carry out one try to its end, through deferrals and reschedules; return what it returns.
 
         :param make: makes the operator. Each leg is a process of its own at Airflow, so each gets a new one.
         :param triggerer: runs the triggers, which may end the Airflow task there; without one, they run as
             ``dag.test()`` runs them.
         """
         started = datetime.now(timezone.utc)
+        self.ti.id = uuid4()
         leg: Callable[[], Any] = lambda: make().execute(self.context)  # noqa: E731
         while True:
             try:

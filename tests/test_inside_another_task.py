@@ -9,10 +9,14 @@ from uuid import uuid4
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import Context
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
-from airflow_provider_streamtasks.operators.users import StreamDeactivateUsersOperator
+from airflow_provider_streamtasks.operators.users import (
+    StreamDeactivateUsersOperator,
+    StreamDeleteUsersOperator,
+)
 from airflow_provider_streamtasks.sandbox import SandboxControl
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed, StreamTaskSensor
 from tests.airflow_tasks import Run
@@ -163,9 +167,55 @@ def test_another_one_with_the_same_id_is_refused(run: Run, control: SandboxContr
     users = ["joe"]
     StreamDeactivateUsersOperator(task_id="users", user_ids=users).execute(run.context)
     again = StreamDeactivateUsersOperator(task_id="users", user_ids=users, mark_messages_deleted=True)
-    with pytest.raises(ValueError, match=r"^task_id is 'users', .*: one of its own is needed"):
+    with pytest.raises(
+        ValueError, match=r"^task_id is 'users', .*: each that it executes needs one of its own"
+    ):
         again.execute(run.context)
     assert len(control.journal("DeactivateUsers")) == 1
+
+
+def test_the_same_one_is_not_executed_twice(run: Run, control: SandboxControl) -> None:
+    # With another option, too, it would take the first submission for the second.
+    deleting = delete()
+    deleting.execute(run.context)
+    deleting.hard_delete = False
+    with pytest.raises(
+        ValueError, match=r"^task_id is 'delete', .*: each that it executes needs one of its own"
+    ):
+        deleting.execute(run.context)
+    assert len(control.journal("DeleteChannels")) == 1
+
+
+class HidesThenDestroys(StreamDeleteChannelsOperator):
+    def execute(self, context: Context) -> Any:
+        super().execute(context)
+        self.hard_delete = True
+        return super().execute(context)
+
+
+class DeactivatesFirst(StreamDeleteUsersOperator):
+    def execute(self, context: Context) -> Any:
+        StreamDeactivateUsersOperator(task_id=self.task_id, user_ids=["joe"]).execute(context)
+        return super().execute(context)
+
+
+@pytest.mark.parametrize(
+    ("operator", "sent"),
+    [
+        (HidesThenDestroys(task_id="twice", cids=["messaging:a"]), "DeleteChannels"),
+        (DeactivatesFirst(task_id="twice", user_ids=["joe"]), "DeactivateUsers"),
+    ],
+    ids=["itself", "another"],
+)
+def test_an_operator_executes_none_of_its_id_besides(
+    operator: Any, sent: str, run: Run, control: SandboxControl
+) -> None:
+    run.task = operator
+    with pytest.raises(
+        ValueError, match=r"^task_id is 'twice', .*: each that it executes needs one of its own"
+    ):
+        run.execute(lambda: operator)
+    assert [each["operation"] for each in control.journal() if each["items"]] == [sent]
 
 
 def test_the_same_one_may_be_tried_again_after_a_failure(run: Run, control: SandboxControl) -> None:

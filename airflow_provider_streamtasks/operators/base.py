@@ -159,7 +159,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         self._check_given()
         if parse_dry_run(self.is_dry_run):
             return self._rehearse(context)
-        stored = self._stored_ledger(context)
+        self._stored = stored = StoredLedger(context, self)
         try:
             result = self._submit(context, stored)
         except StreamSubmissionException as error:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 _ended: set[tuple[Any, str] | None] = set()
-"""Try of an Airflow task, and id, of each operator that has ended inside it."""
+"""Try of an Airflow task, and id, of each operator that has ended in it."""
 
 
 class StoredLedger:
@@ -34,19 +34,18 @@ class StoredLedger:
 
     :param context: the context of the running Airflow task
     :param operator: whose ledger it is
-    :raises ValueError: if another operator with its id has ended inside the same Airflow task
+    :raises ValueError: if it, or another operator with its id, has ended in the same Airflow task
     """
 
     def __init__(self, context: Context, operator: StreamTaskWaiter) -> None:
         self._store = _compat.task_state_store(context)
         # A retry keeps max_tries, a clear raises it.
         self._prefix = f"{operator.state_key('submission')}_{_compat.life(context)}"
-        outer = operator.outer_task_id(context)
-        self._owner = (context["ti"].id, operator.task_id) if outer and self._store is not None else None
+        self._owner = (context["ti"].id, operator.task_id) if self._store is not None else None
         if self._owner in _ended:
             raise ValueError(
-                f"task_id is {operator.task_id!r}, as that of another operator, which has ended, inside the "
-                f"Airflow task {outer!r}: one of its own is needed, by which a retry finds what was submitted"
+                f"task_id is {operator.task_id!r}, which this Airflow task has executed already: each that "
+                "it executes needs one of its own, by which a retry finds what was submitted"
             )
         if self._store is None:
             log.warning("This Airflow keeps no state of tasks: a retry after a crash may submit again.")
