@@ -133,7 +133,8 @@ class StreamBaseOperator(StreamTaskWaiter):
     def check_known(self) -> None:
         """Check at parse time what no template will give; subclasses call it at the end of ``__init__``."""
         for name in self.template_fields:
-            setattr(self, name, in_fixed_order(getattr(self, name)))
+            if hasattr(self, name):  # what a user's class adds comes after its super().__init__()
+                setattr(self, name, in_fixed_order(getattr(self, name)))
         self._given = self._arguments()
         options = self._options()
         self.stream_operation.parse(options, unknown=[n for n, v in options.items() if not is_rendered(v)])
@@ -337,7 +338,8 @@ class StreamBaseOperator(StreamTaskWaiter):
 
     def _arguments(self) -> dict[str, Any]:
         """Return what was given for templated arguments."""
-        return {name: value for name in self.template_fields if (value := getattr(self, name)) is not None}
+        values = {name: getattr(self, name, None) for name in self.template_fields}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _read_items(self, context: Context, options: Mapping[str, Any]) -> ItemFile:
         """Return the items, or the options as the one item of an operation that works on no list."""

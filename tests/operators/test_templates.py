@@ -153,6 +153,24 @@ def test_the_output_of_a_mapped_airflow_task_may_stand_anywhere(run: Run, contro
     assert [each["items"] for each in control.journal() if each["items"]] == [cids, cids]
 
 
+class DeleteForReason(StreamDeleteUsersOperator):
+    """As Airflow's documentation has it: with a template of its own, set after what the base does."""
+
+    template_fields = (*StreamDeleteUsersOperator.template_fields, "reason")
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+
+
+def test_a_class_of_the_user_may_have_a_template_of_its_own(run: Run, control: SandboxControl) -> None:
+    operator = DeleteForReason(task_id="delete", user_ids=["joe"], reason=TEMPLATE)
+    operator.render_template_fields(Context(params={"given": "asked for"}))
+    operator.execute(run.context)
+    assert operator.reason == "asked for"
+    assert [each["items"] for each in control.journal("DeleteUsers")] == [["joe"]]
+
+
 def test_text_that_only_looks_like_a_template_is_sent(run: Run, control: SandboxControl) -> None:
     words: list[Any] = ["{curly", "None", literal("{{ no template }}"), "{{ params.given }}"]
     operator = StreamImportBlockListOperator(task_id="words", blocklist_id="a", items=words)
