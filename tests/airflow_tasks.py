@@ -130,6 +130,14 @@ class Run:
         return operator.resume_execution(method, kwargs, self.context)
 
 
+class WithoutStore(Run):
+    """An Airflow task before Airflow 3.3."""
+
+    @property
+    def context(self) -> Any:
+        return {name: value for name, value in super().context.items() if name != "task_state_store"}
+
+
 async def fire(deferred: TaskDeferred) -> Any:
     """Run the trigger as another process would, made anew; return the event's payload as it comes back."""
     event = await anext(aiter(revived(deferred.trigger).run()))

@@ -29,7 +29,6 @@ from airflow_provider_streamtasks.operators.items import ItemFile, check_known_i
 from airflow_provider_streamtasks.operators.rails import refuse_too_many
 from airflow_provider_streamtasks.operators.stored_ledger import StoredLedger
 from airflow_provider_streamtasks.operators.submission import ONE_REQUEST, Submitter
-from airflow_provider_streamtasks.protocol import errors
 from airflow_provider_streamtasks.protocol.delivery import decide_at_once, one_or_list
 from airflow_provider_streamtasks.protocol.failures import in_words
 from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Seconds, Text
@@ -166,7 +165,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         except StreamSubmissionException as error:
             raise StreamSubmissionFailed(**error.fields()) from None
         except StreamException as error:
-            if errors.is_ambiguous(error) and not stored.kept and self.on_ambiguous == "fail":
+            if error.may_be_taken and not stored.kept and self.on_ambiguous == "fail":
                 # Nothing would tell a retry that this batch was sent.
                 raise StreamSubmissionFailed(
                     error.describe(), hint=error.advice, batches=stored.ledger.uncertain

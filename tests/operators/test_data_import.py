@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_streamtasks import _compat
@@ -18,7 +18,7 @@ from airflow_provider_streamtasks.sandbox import SandboxControl, running_sandbox
 from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
 from airflow_provider_streamtasks.sensors.task import StreamTaskFailed
 from airflow_provider_streamtasks.triggers.data_import import StreamImportTrigger
-from tests.airflow_tasks import Run, revived
+from tests.airflow_tasks import Run, WithoutStore, revived
 from tests.conftest import Logs, SetConnection
 from tests.triggerer import Triggerer
 
@@ -107,6 +107,15 @@ class TestFirstGeneration:
             run.execute(lambda: first(str(file)))
         run.execute(lambda: first(str(file)))
         assert operations(control) == ["CreateImportURL", "Upload", "CreateImport", "CreateImport"]
+
+    @pytest.mark.parametrize("operation", ["CreateImportURL", "Upload"])
+    def test_what_breaks_before_the_submission_leaves_nothing_in_doubt_although_nothing_is_recorded(
+        self, operation: str, file: Path, connection: None, control: SandboxControl
+    ) -> None:
+        control.fault("api_error", operation=operation, status=503)
+        with pytest.raises(StreamApiException) as raised:
+            WithoutStore().execute(lambda: first(str(file)))
+        assert not isinstance(raised.value, AirflowFailException)
 
     def test_a_failed_import_fails_with_its_state(
         self, file: Path, waiting: dict[str, Any], control: SandboxControl

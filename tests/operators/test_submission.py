@@ -27,19 +27,11 @@ from airflow_provider_streamtasks.operators.stored_ledger import CHUNK
 from airflow_provider_streamtasks.operators.users import StreamExportUsersOperator
 from airflow_provider_streamtasks.protocol import wait
 from airflow_provider_streamtasks.sandbox import SandboxControl
-from tests.airflow_tasks import Run, TaskStateStore
+from tests.airflow_tasks import Run, TaskStateStore, WithoutStore
 from tests.conftest import Logs, SetConnection, StartTask
 
 CIDS = [f"messaging:{number}" for number in range(250)]
 BATCHES = [CIDS[:100], CIDS[100:200], CIDS[200:]]
-
-
-class WithoutStore(Run):
-    """An Airflow task before Airflow 3.3."""
-
-    @property
-    def context(self) -> Any:
-        return {name: value for name, value in super().context.items() if name != "task_state_store"}
 
 
 class Killed(BaseException):
