@@ -89,6 +89,8 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         with quiet(file), os_errors(file, "read"):
             found: Any = file.fs.info(file.path)
             refuse_unpacked(found)
+        if found.get("type") == "directory":
+            raise ValueError(f"file is {file}, a folder: a file is needed")
         size = found.get("size") or 0
         if not 0 < size <= MAX_UPLOAD:
             raise ValueError(f"file is {file} with {size} bytes: 1 to {MAX_UPLOAD} bytes are needed")

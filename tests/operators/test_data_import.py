@@ -192,6 +192,14 @@ class TestFirstGeneration:
             Run().execute(lambda: first(str(tmp_path / "empty.json")))
         assert control.journal() == []
 
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_a_folder_is_refused_before_the_first_request(
+        self, dry_run: bool, tmp_path: Path, connection: None, control: SandboxControl
+    ) -> None:
+        with pytest.raises(ValueError, match=f"file is file://{tmp_path}, a folder: a file is needed"):
+            Run().execute(lambda: first(f"file://{tmp_path}", dry_run=dry_run))
+        assert control.journal() == []
+
 
 class TestSecondGeneration:
     def test_it_is_started_and_awaited(self, waiting: dict[str, Any], control: SandboxControl) -> None:
