@@ -17,8 +17,8 @@ D = TypeVar("D")
 
 _TEMPLATE = re.compile(r"{[{%#]")
 _NOT_RENDERED = (
-    "Airflow has not rendered this template. It renders those of the Airflow task that runs: for an operator "
-    "inside of it, call render_template_fields(context) before execute(context)"
+    "Airflow has not rendered this template. It renders only those of the Airflow task that runs: for an "
+    "operator inside it, call render_template_fields(context) before execute(context)"
 )
 
 
@@ -144,8 +144,8 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
         raise NoStreamTaskError(
             f"{name} is {shortened(value)}: no Airflow task that it comes from has pushed an id. Each was "
             "skipped, or returned nothing, and no retry changes that. With "
-            "trigger_rule='none_failed_min_one_success' this Airflow task is skipped where all of them are. "
-            "An Airflow task that leaves nothing to wait for can return an empty list."
+            "trigger_rule='none_failed_min_one_success' this Airflow task is skipped if all of them are. "
+            "An Airflow task with nothing to wait for can return an empty list."
         )
     for task_id in ids:
         if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):

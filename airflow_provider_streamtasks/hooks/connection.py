@@ -139,7 +139,7 @@ def _no_json(text: str) -> str:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        return f"it is no JSON ({error.msg}, line {error.lineno}, column {error.colno})"
+        return f"it is not JSON ({error.msg}, line {error.lineno}, column {error.colno})"
     return ""
 
 
@@ -149,8 +149,8 @@ def _without_effect(connection: Connection, extra: Mapping[str, Any]) -> Iterato
         yield f"the schema {connection.schema!r} has no effect: what is needed of it belongs in the host."
     for name in sorted(extra.keys() - _EXTRAS):
         meant = get_close_matches(name, _EXTRAS, 1)
-        ask = f" Is {meant[0]} meant?" if meant else f" There are {' and '.join(_EXTRAS)}."
-        yield f"the extra {name!r} is not known, and has no effect.{ask}"
+        ask = f" Is {meant[0]} meant?" if meant else f" Known are {' and '.join(_EXTRAS)}."
+        yield f"the extra {name!r} is unknown and has no effect.{ask}"
 
 
 def _base_url(host: str, port: int | None) -> str:

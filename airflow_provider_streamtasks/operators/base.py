@@ -119,9 +119,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         # What default_args say is meant for other operators of the DAG as well.
         self._by_default = frozenset(kwargs.get("default_args") or ())
         if deferrable and not self.wait_for_completion and "deferrable" not in self._by_default:
-            raise ValueError(
-                "deferrable is True: it needs wait_for_completion=True, which says to wait at all"
-            )
+            raise ValueError("deferrable is True: it needs wait_for_completion=True")
         self.on_ambiguous = Choice(("fail", "resubmit")).parse("on_ambiguous", on_ambiguous)
         self.max_items = max_items
         self.is_dry_run = dry_run

@@ -39,8 +39,8 @@ _PARQUET_ENDINGS = (".parquet", ".pq")
 _HEADERS = {"id", "ids", "user_id", "user_ids", "userid", "userids", "cid", "cids", "channel_id", "feed_id"}
 
 _ONE_PER_LINE = (
-    "one item per line is needed. Of a file that ends in .csv, .tsv, .jsonl, .ndjson or .parquet, "
-    "ids_column='NAME' reads one column"
+    "one item per line is needed. To read one column of a .csv, .tsv, .jsonl, .ndjson or .parquet file, set "
+    "ids_column='NAME'"
 )
 
 
@@ -139,7 +139,7 @@ class ItemLines:
                     raise ValueError(f"a file in UTF-8 is needed ({error.reason})") from None
                 yield text
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"behind it the gzip file is damaged or cut off ({error})") from None
+            raise ValueError(f"after it, the gzip file is damaged or cut off ({error})") from None
 
     def _plain(self, lines: Iterable[str]) -> Iterator[str]:
         first = True

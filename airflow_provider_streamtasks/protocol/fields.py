@@ -247,7 +247,7 @@ def _check_json(name: str, value: Any) -> None:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is {shortened(value)}: what JSON can say is needed ({error})") from None
+        raise ValueError(f"{name} is {shortened(value)}: a JSON value is needed ({error})") from None
 
 
 @dataclass(frozen=True)

@@ -230,8 +230,8 @@ def _again(entry: Entry, batch: list[Item]) -> list[Item]:
 def _changed(index: int) -> StreamSubmissionException:
     return StreamSubmissionException(
         f"Batch {index + 1} is not the one that an earlier try of this Airflow task submitted: "
-        "the items have changed since, or, where there are none, the arguments. "
-        "What was accepted must not be submitted again, and cannot be told apart any more.",
+        "the items have changed since (or the arguments, if there are no items). "
+        "So it is not known any more which of them Stream has accepted, and nothing is submitted twice.",
         hint="Clear the Airflow task to start over with what is there now.",
         batches=[index],
     )

@@ -57,7 +57,7 @@ class Message:
                 "skip_enrich_url": True,
             },
             hints={
-                _INPUT_ERROR: f"Does the user {self.user_id!r}, who is to say it, exist at Stream?",
+                _INPUT_ERROR: f"Does the user {self.user_id!r}, who sends it, exist at Stream?",
                 _NOT_FOUND: f"Create the channel {self.cid!r} at Stream first, or correct its name.",
                 _TOO_LONG: "Shorten the text, or raise max_message_length of the channel type.",
             },

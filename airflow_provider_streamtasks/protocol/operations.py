@@ -194,11 +194,11 @@ def any_operation(
     fields = dict.fromkeys(body, Anything())
     parameters = dict.fromkeys(query, Plain())
     if items and items.name in fields:
-        raise ValueError(f"body holds {items.name!r}: items_field names it, and items go there")
+        raise ValueError(f"body holds {items.name!r}, which items_field fills with the items: leave it out")
     if twice := sorted(fields.keys() & parameters):
-        raise ValueError(f"query holds {twice[0]!r}: it stands in body, too, and one place is needed")
+        raise ValueError(f"query holds {twice[0]!r}, and so does body: give it once")
     if "api_key" in parameters:
-        raise ValueError("query holds 'api_key': the Airflow connection says which it is")
+        raise ValueError("query holds 'api_key', which comes from the Airflow connection: leave it out")
     return Operation(
         name=name,
         method=method,

@@ -210,7 +210,7 @@ def read_task(task_id: str, response: Response, now: float) -> StreamTask:
 
 _HINTS = {
     404: "Check that the id is one that Stream gave out, and that the Airflow connection leads to the app "
-    "that it belongs to. The id of an import is none of a Stream task.",
+    "that it belongs to. The id of an import is not that of a Stream task.",
 }
 
 

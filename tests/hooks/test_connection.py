@@ -114,14 +114,14 @@ def test_every_problem_names_the_connection(fields: dict[str, Any], problem: str
         ("request_timeot", "Is request_timeout meant?"),
         ("timeout", "Is request_timeout meant?"),
         ("rate_limit_shere", "Is rate_limit_share meant?"),
-        ("region", "There are request_timeout and rate_limit_share."),
+        ("region", "Known are request_timeout and rate_limit_share."),
     ],
 )
 def test_an_extra_that_is_not_known_is_remarked_upon(name: str, ask: str) -> None:
     connection = read({name: 5, "rate_limit_share": 0.5})
     assert connection.rate_limit_share == 0.5
     assert connection.remarks == (
-        f"Connection 'my_stream': the extra {name!r} is not known, and has no effect. {ask}",
+        f"Connection 'my_stream': the extra {name!r} is unknown and has no effect. {ask}",
     )
 
 
@@ -153,10 +153,10 @@ def of_extra(extra: str) -> StreamConnection:
     [
         (
             '{"request_timeout": 5',
-            "extra cannot be read: it is no JSON (Expecting ',' delimiter, line 1, column",
+            "extra cannot be read: it is not JSON (Expecting ',' delimiter, line 1, column",
         ),
-        ("request_timeout=5", "extra cannot be read: it is no JSON (Expecting value, line 1, column 1)"),
-        ("{'secret': 1}", "extra cannot be read: it is no JSON (Expecting property name"),
+        ("request_timeout=5", "extra cannot be read: it is not JSON (Expecting value, line 1, column 1)"),
+        ("{'secret': 1}", "extra cannot be read: it is not JSON (Expecting property name"),
         ("[5]", "extra is not a JSON object"),
         ('"request_timeout"', "extra is not a JSON object"),
     ],
@@ -209,11 +209,11 @@ def test_what_airflow_reads_as_nothing_is_reported(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ('{"password": "s3cret"', ": it is no JSON (Expecting ',' delimiter, line 1, column 22)"),
-        ("{'password': 's3cret'}", ": it is no JSON (Expecting property name enclosed in double quotes"),
+        ('{"password": "s3cret"', ": it is not JSON (Expecting ',' delimiter, line 1, column 22)"),
+        ("{'password': 's3cret'}", ": it is not JSON (Expecting property name enclosed in double quotes"),
         ('{"pasword": "s3cret"}', ": it is JSON, but not with the fields of a connection"),
         # Airflow 3.1 hands out no connection whose extra is no JSON.
-        ('{"extra": "{s3cret"}', ": its extra cannot be read: it is no JSON (Expecting property name"),
+        ('{"extra": "{s3cret"}', ": its extra cannot be read: it is not JSON (Expecting property name"),
         ("stream://key:s3cret@host:port", ""),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_connection_that_works_takes_one_authenticated_call(
         ({"host": "https://me:pw@stream.invalid"}, "must be scheme, host"),
         ({"host": "http://127.0.0.1:9/api/v2"}, "has a path, '/api/v2': leave it out"),
         ({"extra": {"request_timeout": -1}}, "request_timeout is -1: a number above 0"),
-        ({"extra": "{"}, "extra cannot be read: it is no JSON"),
+        ({"extra": "{"}, "extra cannot be read: it is not JSON"),
         (
             {"port": "https"},
             "cannot read the connection 'stream_default' in the environment variable AIRFLOW_",
@@ -105,7 +105,7 @@ def test_a_slip_in_the_extra_is_reported_though_the_connection_works(
 ) -> None:
     task_id = start_task()
     set_connection(extra={"request_timeot": 5})
-    said = "the extra 'request_timeot' is not known, and has no effect. Is request_timeout meant?"
+    said = "the extra 'request_timeot' is unknown and has no effect. Is request_timeout meant?"
     works, words = hook.test_connection()
     assert works
     assert words.endswith(said)

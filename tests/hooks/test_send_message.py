@@ -111,7 +111,7 @@ def test_errors_that_stay_are_raised_in_the_end(
     ("given", "hint"),
     [
         ({"cid": "messaging:nowhere"}, "Create the channel 'messaging:nowhere' at Stream first"),
-        ({"user_id": "nobody"}, "Does the user 'nobody', who is to say it, exist at Stream?"),
+        ({"user_id": "nobody"}, "Does the user 'nobody', who sends it, exist at Stream?"),
         ({"text": "x" * 5001}, "Shorten the text"),
     ],
 )

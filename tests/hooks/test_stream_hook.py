@@ -313,7 +313,7 @@ def test_get_task_does_not_ask_again_about_what_stream_does_not_know(
     assert raised.value.status_code == 404
     assert str(raised.value).endswith(
         "Check that the id is one that Stream gave out, and that the Airflow connection leads to the app "
-        "that it belongs to. The id of an import is none of a Stream task."
+        "that it belongs to. The id of an import is not that of a Stream task."
     )
     assert len(control.journal("GetTask")) == 1
 

@@ -144,8 +144,8 @@ REFUSED: list[tuple[Field[Any], Any, str]] = [
         (Object(), value, "a dictionary with string keys is needed")
         for value in (NO_ITEMS, "a", None, {1: 2})
     ),
-    *((Object(), {"a": value}, "what JSON can say is needed") for value in (NOON, {1}, b"a", float("nan"))),
-    *((Anything(), value, "what JSON can say is needed") for value in (NOON, [object()], float("inf"))),
+    *((Object(), {"a": value}, "a JSON value is needed") for value in (NOON, {1}, b"a", float("nan"))),
+    *((Anything(), value, "a JSON value is needed") for value in (NOON, [object()], float("inf"))),
     (MEMBER, {}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": None}, "it must hold 'user_id'"),
     (MEMBER, {"user_id": "joe", "role": "x"}, "name holds 'role': only user_id, channel_role are allowed"),

@@ -87,7 +87,7 @@ def test_after_any_other_error_the_message_is_not_there(error: StreamException) 
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        (4, "Does the user 'airflow', who is to say it, exist at Stream?"),
+        (4, "Does the user 'airflow', who sends it, exist at Stream?"),
         (16, "Create the channel 'messaging:alerts' at Stream first, or correct its name."),
         (20, "max_message_length"),
         (99, "suspended the app"),

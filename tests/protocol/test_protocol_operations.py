@@ -441,9 +441,9 @@ def test_a_query_parameter_is_one_value(value: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "query", "words"),
     [
-        (["a", "ids"], ["b"], "body holds 'ids': items_field names it"),
-        (["a", "b"], ["b"], "query holds 'b': it stands in body, too"),
-        (["a"], ["api_key"], "query holds 'api_key': the Airflow connection says which it is"),
+        (["a", "ids"], ["b"], "body holds 'ids', which items_field fills with the items"),
+        (["a", "b"], ["b"], "query holds 'b', and so does body"),
+        (["a"], ["api_key"], "query holds 'api_key', which comes from the Airflow connection: leave it out"),
     ],
 )
 def test_nothing_takes_the_place_of_another(body: list[str], query: list[str], words: str) -> None:
