@@ -128,7 +128,7 @@ class StreamConfigurationError(StreamException, ValueError):
 
 class StreamApiException(StreamException):
     """
-    Stream answered with an error, or with something that is no answer of Stream's at all.
+    The answer is an error, or not Stream's at all.
 
     :param status_code: the HTTP status, such as 404
     :param code: Stream's own error code, such as 16 for "does not exist"; 0 where the body had none
@@ -137,8 +137,8 @@ class StreamApiException(StreamException):
     :param unrecoverable: Stream says that the same request will never succeed
     :param more_info: address of Stream's page on the error
     :param details: Stream's numeric details
-    :param raw_response_body: the beginning of the body, without signatures of URLs; empty where it may hold
-        what was asked for, and with it people
+    :param raw_response_body: the beginning of the body, without signatures of URLs; empty if it may hold the
+        data that was asked for
     """
 
     error_type = "api_error"

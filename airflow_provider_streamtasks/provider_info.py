@@ -84,7 +84,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "request_timeout": {
                         "label": "Request timeout",
-                        "description": "Seconds that Stream may take to answer one request",
+                        "description": "Seconds that one request may take, to the last byte of the answer",
                         "schema": {"type": ["number", "null"], "default": 30, "minimum": 1, "maximum": 3600},
                     },
                     "rate_limit_share": {
@@ -133,7 +133,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "max_items": {
                         "description": (
-                            "How many items an operator sends at most: of more than that it sends none, and "
+                            "How many items an operator may send. If there are more, it sends none, and "
                             "fails. A number, or unlimited. An operator's own max_items beats it."
                         ),
                         "version_added": "0.1.0",

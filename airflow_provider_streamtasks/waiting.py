@@ -47,7 +47,7 @@ class StreamVerdict(AirflowFailException):
 
 class StreamTaskWaiter(BaseOperator):
     """
-    Base of what waits for Stream tasks. Subclasses say for how long, how often, and for which.
+    Base of everything that waits for Stream tasks. Subclasses say for how long, how often, and for which.
 
     :param stream_conn_id: the Airflow connection, of type ``stream``
     :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed.
@@ -59,9 +59,9 @@ class StreamTaskWaiter(BaseOperator):
         ``[streamtasks] max_result_size``, 65,536)
     :param redact_result_urls: whether URLs in results lose their signature, and with it the right to
         download, before they become XComs (default: ``[streamtasks] redact_result_urls``, False)
-    :param end_from_trigger: end in the triggerer when the Stream tasks are completed, after a wait there.
-        Default: where nothing is lost by it. True does so even if something is lost, False never. Failures
-        and timeouts always end on a worker.
+    :param end_from_trigger: after a wait in the triggerer, end there when the Stream tasks are completed.
+        Default: if nothing is lost by it. True: even if something is lost. False: never. Failures and
+        timeouts always end on a worker.
     """
 
     result_key = RETURN_VALUE
@@ -142,8 +142,8 @@ class StreamTaskWaiter(BaseOperator):
         """
         Return the Airflow task that runs, where it is another than this operator; ``None`` where it is this.
 
-        Others may call :meth:`execute`: a TaskFlow function, or an operator of the user's own. A deferral is
-        the Airflow task's own end on the worker, whoever asks for it: what follows the call would never run.
+        Others may call :meth:`execute`: a TaskFlow function, or an operator of the user's own. A deferral
+        would end their Airflow task on the worker, so the code after the call would never run.
         """
         running = context.get("task")
         return running.task_id if isinstance(running, BaseOperator) and running is not self else None
@@ -220,7 +220,7 @@ class StreamTaskWaiter(BaseOperator):
             return self.end(context, get_ended())
         except StreamTaskTimeout as error:
             timeout = AirflowSensorTimeout(str(error))
-            # A notifier's template names the same fields whatever went wrong, and must find them.
+            # A notifier's template names the same fields for every failure, and must find them.
             vars(timeout).update(error.for_templates(), task_ids=error.task_ids)
             raise timeout from error
 

@@ -1,5 +1,5 @@
 """
-Delete users for good, after somebody has seen how many there are, and who some of them are, and approved.
+Delete users for good, after a person has seen how many there are, and some of their ids, and approved.
 
 ``count_users`` checks and counts without sending anything. ``approve`` then waits for a person, under
 "Required Actions" in the UI; a rejection, or a day without an answer, deletes nobody. ``delete_users``

@@ -29,7 +29,7 @@ ROUNDS = 1_000  # at most: the last one fails if somebody is left after it
 
 
 def users_behind(user_id: str | None) -> Iterator[str]:
-    """Yield the ids of users in their order, so that whoever registers meanwhile moves nobody."""
+    """Yield the ids of users in order, so that a user who registers meanwhile moves nobody."""
     yield from (user["id"] for user in StreamHook().iter_users({"id": {"$gt": user_id}} if user_id else None))
 
 

@@ -90,7 +90,7 @@ with DAG(
         completed_states=[3],
         failed_states=[4],
     )
-    # Starts whatever else there is, from its method, path and body.
+    # Starts any other operation, from its method, path and body.
     StreamOperationOperator(
         task_id="any_operation", path="/api/v2/users/delete", body={"user_ids": ["doomed-too"], "files": True}
     )

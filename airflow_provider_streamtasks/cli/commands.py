@@ -91,7 +91,7 @@ def list_waits(args: Any) -> None:
         raise ValueError(f"--limit is {args.limit}: 1 or more is needed")
     where = waits.Where(dag_id=args.dag_id)
     with create_session() as session:
-        # Whoever runs airflow commands may read the whole database.
+        # A user of airflow's commands may read the whole database.
         found = waits.waits(where, waits.dag_ids(where, session), args.limit, session)
     flat = args.output in ("table", "plain")
     _print([_flat(each) if flat else each for each in found], args)

@@ -51,7 +51,7 @@ class AiohttpTransport:
     @classmethod
     async def open(cls, connection: StreamConnection, token: str) -> AiohttpTransport:
         """
-        Return a transport in the running event loop; whoever opened it closes it.
+        Return a transport in the running event loop; the caller closes it.
 
         :raises StreamConfigurationError: if the environment names authorities that are not there, or a proxy
             through which aiohttp cannot go
@@ -90,7 +90,7 @@ class AiohttpTransport:
                 async with self._session.request(
                     request.method, url, json=request.json, allow_redirects=False
                 ) as answer:
-                    # Its headers find a name in whatever case.
+                    # Names of its headers are found in any case.
                     body = without_token(self._token, await _read(answer.content))
                     return Response(answer.status, answer.headers, body, self._hint)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:

@@ -114,7 +114,7 @@ def missing_connection(conn_id: str, *, only_without_team: bool = False) -> Stre
 def _extra(connection: Connection) -> Mapping[str, Any]:
     if not (connection.extra or "").strip():
         return {}
-    # Airflow makes an empty dictionary of what is no JSON.
+    # Airflow reads an extra that is not JSON as an empty dictionary.
     if problem := _no_json(connection.extra or ""):
         raise StreamConfigurationError(f"extra cannot be read: {problem}")
     extra = connection.extra_dejson  # also masks what is secret in it

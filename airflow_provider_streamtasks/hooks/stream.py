@@ -83,8 +83,8 @@ class StreamHook(StreamClient):
         """
         Start a Stream task.
 
-        A submission is sent again only where Stream certainly did not take it: after a 429, and where no
-        connection was made.
+        A submission is sent again only if Stream certainly did not take it: after a 429, or if no connection
+        was made.
 
         :param operation: a constant of :mod:`~airflow_provider_streamtasks.protocol.catalogue`, such as
             ``DELETE_CHANNELS``
@@ -92,8 +92,8 @@ class StreamHook(StreamClient):
         :param again_if: decides after which errors the submission is sent again
         :param options: further fields of the request
         :raises ValueError: if Stream would refuse the items or options; nothing was sent
-        :raises StreamException: if Stream did not accept the submission. Its attribute ``may_be_taken`` is
-            true where Stream may have done so all the same.
+        :raises StreamException: if Stream did not accept the submission. If Stream may have accepted it all
+            the same, its attribute ``may_be_taken`` is true.
         """
         if not isinstance(operation, Operation):
             raise ValueError(
@@ -115,10 +115,10 @@ class StreamHook(StreamClient):
         """
         Return a Stream task as it stands now.
 
-        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
+        Errors that pass (429, 408, 5xx, no answer) are retried a few times.
 
         :param pollable: what it is, where it is not a Stream task proper
-        :param patience: seconds for which they are ridden out, however many attempts that takes
+        :param patience: seconds for which they are retried, however often
         :raises ValueError: if ``task_id`` cannot be one; nothing was sent
         :raises StreamException: if Stream does not tell
         """
@@ -133,8 +133,8 @@ class StreamHook(StreamClient):
         """
         Make any call, and return the body of the answer.
 
-        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts, so it is for calls that
-        may be made twice.
+        Errors that pass (429, 408, 5xx, no answer) are retried a few times, so use it only for calls that may
+        be made twice.
 
         :raises StreamException: if Stream answers with an error, or not at all
         """
@@ -194,10 +194,10 @@ class StreamHook(StreamClient):
         Each is Stream's channel object (``cid``, ``type``, ``id``, ``created_at``, ``last_message_at``,
         ``member_count``, ``custom``, …) without members and messages. Times are nanoseconds since 1970.
 
-        However many match, none is left out and none comes twice, and those that came may be deleted before
-        the next page (save where more than a page of them was made at one and the same moment). That holds
-        for the order of creation: ``{"created_at": 1}``, the default, and ``{"created_at": -1}``. In another
-        order Stream lists little more than 1,000, and what moves in that order meanwhile may be left out.
+        In the order of creation (``{"created_at": 1}``, the default, or ``{"created_at": -1}``), none is left
+        out and none comes twice, however many match. You may delete them while you list, unless more than a
+        page of them was made at one and the same moment. In another order Stream lists little more than
+        1,000, and channels that move in that order meanwhile may be left out.
 
         :param filter_conditions: Stream's filter, such as ``{"type": "messaging", "last_message_at": {"$lt":
             moment}}``; ``None`` for all channels. Points in time may be aware ``datetime`` objects.
@@ -223,8 +223,8 @@ class StreamHook(StreamClient):
         Yield the users that a filter matches, by their ids, and ask for the next page when needed.
 
         Each is Stream's user object (``id``, ``role``, ``created_at``, ``last_active``, ``custom``, …).
-        Arguments and exceptions are those of :meth:`iter_channels`, and so is what holds of the order: by
-        ``id``, in either direction, there is no limit.
+        Arguments and exceptions are those of :meth:`iter_channels`. The order without a limit is that of
+        ``id``, in either direction.
 
         :param page_size: users of a page: 1 to 100, by default 100
         :param include_deactivated_users: yield those that are deactivated, too
@@ -257,13 +257,13 @@ class StreamHook(StreamClient):
         """
         Send a message into a channel of Stream Chat, once, and return its id.
 
-        Errors that pass (429, 408, 5xx, no answer) are ridden out for a few attempts.
+        Errors that pass (429, 408, 5xx, no answer) are retried a few times.
 
         :param cid: the channel, such as ``messaging:alerts``; it must exist
-        :param text: what to say
-        :param user_id: the user at Stream who says it; it must exist
-        :param message_id: the id that the message shall have (default: a random one). If Stream has a message
-            with it already, nothing is sent.
+        :param text: the message
+        :param user_id: the user at Stream who sends it; it must exist
+        :param message_id: the id of the message (default: a random one). If Stream has a message with this id
+            already, nothing is sent.
         :raises ValueError: if an argument is not allowed
         :raises StreamException: if Stream does not take the message
         """
@@ -314,7 +314,7 @@ class StreamHook(StreamClient):
         """
         Block until every one of several Stream tasks is finished, and return them in order.
 
-        Arguments and exceptions are those of :meth:`wait_for_task`. What is no id is a ``ValueError``.
+        Arguments and exceptions are those of :meth:`wait_for_task`, and a ``ValueError`` for a bad id.
 
         :param pollable: what they are, where they are not Stream tasks proper
         """
@@ -339,7 +339,7 @@ class StreamHook(StreamClient):
             on_poll(wait)
 
     def poll(self, task_id: str, pollable: Pollable = STREAM_TASKS) -> tuple[Answer, RateLimit | None]:
-        """Poll once; return what came, whatever error that is, and what is left of the budget."""
+        """Poll once; return the answer, or any error as one, and what is left of the budget."""
         limit = None
         try:
             response = self._send(pollable.request(task_id))
@@ -370,7 +370,7 @@ class StreamHook(StreamClient):
 
 
 def _why(error: Exception) -> StreamException:
-    # Whatever it is, such as a secrets backend that is down, nobody may wait for ever because of it.
+    # No error, such as a secrets backend that is down, may let anybody wait for ever.
     if isinstance(error, StreamException):
         return error
     return StreamException(f"The poll broke off: {type(error).__name__}: {error}")

@@ -60,7 +60,7 @@ class TimeLimit:
                 break
             del self._ends[task]
             self._late.add(task)
-            # The loop has just read what had arrived, and wakes first whoever waited for that.
+            # The loop has just read what had arrived, and first wakes the tasks that waited for it.
             loop.call_soon(self._end, task)
 
     def _end(self, task: asyncio.Task[Any]) -> None:

@@ -42,9 +42,9 @@ def alert_text(context: Context) -> str:
     """
     Return five lines on a failure: what failed, for which items, since when, what to do, where the log is.
 
-    It takes the context of any callback, even an incomplete one, and any exception. After a success, a skip,
-    a retry or a beginning it says that. Values that Airflow masks in its logs are masked here, too, and URLs
-    in errors lose their query, which may be a signature.
+    It takes the context of any callback, even an incomplete one, and any exception. In a callback of a
+    success, a skip, a retry or a beginning it says so. Values that Airflow masks in its logs are masked here,
+    too, and URLs in errors lose their query, which may be a signature.
 
     A template calls it without an argument: ``{{ macros.streamtasks.alert_text() }}``.
 

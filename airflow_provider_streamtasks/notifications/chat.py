@@ -25,12 +25,12 @@ class StreamChatNotifier(BaseNotifier):
     """
     Post an alert as a message into a channel of Stream Chat.
 
-    The channel and the user who says it must exist: a notifier that made them would turn a slip of the pen
-    into a channel that nobody reads. A message is posted once, however often it had to be sent.
+    The channel and the user must exist: otherwise a typo would create a channel that nobody reads. A message
+    is posted once, however often it had to be sent.
 
     :param channel: the channel's cid, such as ``messaging:alerts`` (templated)
     :param text: the message (templated). Default: :func:`~.alerts.alert_text`.
-    :param user_id: the id of the user at Stream who says it (templated)
+    :param user_id: the id of the user at Stream who posts it (templated)
     :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
     :param kwargs: ``context``, which Airflow passes to the asynchronous callback of a deadline
     :raises StreamException: if Stream does not take the message

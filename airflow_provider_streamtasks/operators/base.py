@@ -57,9 +57,7 @@ DRY_RUN_KEY = "dry_run"
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
     """
-    The operator's verdict on a submission of which Stream may have accepted more than it said.
-
-    Airflow does not retry it: no retry makes it certain.
+    A ``StreamSubmissionException`` that Airflow does not retry, because no retry makes it certain.
     """
 
 
@@ -70,25 +68,26 @@ class StreamBaseOperator(StreamTaskWaiter):
     More items than one request may carry become several batches, sent in order. What Stream accepted is
     recorded before the next request leaves, so a retry resumes after it (Airflow 3.3 and later).
 
-    XComs: ``return_value`` is the id of the Stream task, or the list of ids where there is not exactly one,
-    or where mapped tasks are made of it; ``task_ids`` is always the list; ``result`` is Stream's result, if
-    the Airflow task learns it.
+    XComs: ``return_value`` is the id of the Stream task, or a list of ids if there is not exactly one, or if
+    mapped tasks expand over it; ``task_ids`` is always the list; ``result`` is Stream's result, if the
+    Airflow task learns it.
 
     :param wait_for_completion: whether to wait for the Stream tasks, and succeed or fail with them. A retry
         after a failure submits what failed again, and waits for the rest.
-    :param deferrable: wait in the triggerer, which holds no worker, and end there where nothing is lost by it
+    :param deferrable: wait in the triggerer, which holds no worker, and end there if nothing is lost by it
         (default: ``[operators] default_deferrable``)
     :param poll_interval: seconds between two polls at least (default: ``[streamtasks] poll_interval``, 1)
     :param wait_timeout: seconds to wait (default: ``[streamtasks] timeout``, 60)
     :param on_ambiguous: what to do about a batch that Stream may have accepted without saying so. ``"fail"``:
         a retry submits the rest, then fails and names the batch. ``"resubmit"``: it is submitted again.
-    :param max_items: how many items may be sent (templated); of more, none is, and the Airflow task fails
-        without a retry. ``"unlimited"`` allows any number (default: ``[streamtasks] max_items``, unlimited)
+    :param max_items: how many items may be sent (templated). If there are more, none is sent, and the Airflow
+        task fails without a retry. ``"unlimited"`` allows any number (default: ``[streamtasks] max_items``,
+        unlimited)
     :param dry_run: check, count and log everything, send nothing (templated: ``True`` or ``False``, or text
-        that says so). What would be sent is the XCom ``dry_run``; ``return_value`` and ``task_ids`` are empty
-        lists, so that a sensor behind it has nothing to wait for. The attribute is ``is_dry_run``, because
+        that says so). The XCom ``dry_run`` says what would be sent; ``return_value`` and ``task_ids`` are
+        empty lists, so a sensor behind it has nothing to wait for. The attribute is ``is_dry_run``, because
         Airflow's operators have a method ``dry_run``.
-    :param ids_column: where a file holds the items: the column of a CSV file (``.csv``, ``.tsv``) or of a
+    :param ids_column: where a file has the items: the column of a CSV file (``.csv``, ``.tsv``) or of a
         Parquet file (``.parquet``, needs the extra ``parquet``), or the key of JSON lines (``.jsonl``,
         ``.ndjson``, ``.json``; dots lead into nested objects). None, the default: one item per line.
     """
@@ -116,7 +115,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         self.deferrable = given("deferrable", deferrable, Flag(), by_default)
         self.poll_interval = given("poll_interval", poll_interval, Seconds(), configuration.poll_interval())
         self.wait_timeout = given("wait_timeout", wait_timeout, Seconds(), configuration.timeout())
-        # What default_args say is meant for other operators of the DAG as well.
+        # default_args are meant for other operators of the DAG as well.
         self._by_default = frozenset(kwargs.get("default_args") or ())
         if deferrable and not self.wait_for_completion and "deferrable" not in self._by_default:
             raise ValueError("deferrable is True: it needs wait_for_completion=True")
@@ -196,7 +195,7 @@ class StreamBaseOperator(StreamTaskWaiter):
     def why_ends_on_worker(self) -> str | None:
         """Return why a completed wait does not end in the triggerer, which knows nothing of the ledger."""
         ledger = self._stored.ledger if self._stored else Ledger()
-        # Whatever is wanted: what follows from these is decided with the ledger.
+        # Even if end_from_trigger is True: only the ledger, on a worker, can decide about these.
         if named := self._uncertain_batches(ledger):
             return f"Stream may or may not have accepted batch {named}"
         if ledger.refused_items:
@@ -264,7 +263,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         """Hand on what Stream's answers say already, or record for a retry which items were refused."""
         ledger, policy = stored.ledger, self.xcom_policy()
         refused = ledger.refused_items
-        # A Stream task that is awaited may know better, if what was refused is still known by then.
+        # An awaited Stream task may say otherwise about these items, if they are still known by then.
         later = sum(map(len, ledger.refused_of_tasks.values())) if waits and stored.kept else 0
         policy = replace(policy, fail_on_partial=policy.fail_on_partial and later < len(refused))
         try:
@@ -368,7 +367,7 @@ class StreamBaseOperator(StreamTaskWaiter):
                 hint="Check at Stream whether it was done. on_ambiguous='resubmit' would send it again.",
                 batches=ledger.uncertain,
             )
-        # Airflow fails whoever returns anything else, after the work was submitted.
+        # Airflow fails an Airflow task that returns anything else, after the work was submitted.
         is_list = is_mapped_over(self) and context["ti"].map_index in (None, -1)
         return task_ids if is_list else one_or_list(task_ids)
 

@@ -30,8 +30,8 @@ class StreamDeleteChannelsOperator(StreamBaseOperator):
         that takes the context, or a file with one per line. Duplicates are dropped; every 100
         are a batch.
     :param hard_delete: whether to destroy them (default: False, as at Stream)
-    :param skip_truncate: whether a soft delete keeps the history, so that a channel made anew with the same
-        cid has it again; for distinct channels only, and not with ``hard_delete`` (Stream's default: False)
+    :param skip_truncate: whether a soft delete keeps the history, so that a new channel with the same cid has
+        it again; for distinct channels only, and not with ``hard_delete`` (Stream's default: False)
     """
 
     stream_operation = DELETE_CHANNELS
@@ -108,7 +108,7 @@ class StreamChannelBatchUpdateOperator(StreamBaseOperator):
     """
     Change many channels in one Stream task: members, roles, visibility, data.
 
-    Channels that could not be changed are failed items: Stream calls the whole completed all the same.
+    Channels that could not be changed are failed items, although Stream says ``completed``.
 
     Every argument below is templated.
 

@@ -33,8 +33,8 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
     """
     Import a file into Stream Chat: ask for a place, upload the file as a stream, start the import.
 
-    The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload
-    again what is uploaded: after correcting the file, clear the Airflow task.
+    The import may have to be confirmed by a person at Stream, and may take hours. A retry does not upload the
+    file again: after correcting it, clear the Airflow task.
 
     Every argument below is templated.
 

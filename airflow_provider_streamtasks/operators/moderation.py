@@ -47,7 +47,7 @@ class StreamImportBlockListOperator(StreamBaseOperator):
 
 class StreamBulkImageModerationOperator(StreamBaseOperator):
     """
-    Moderate many images, whose URLs stand in a CSV file.
+    Moderate the images whose URLs are in a CSV file.
 
     Every argument below is templated.
 

@@ -30,11 +30,11 @@ class StreamOperationOperator(StreamBaseOperator):
     :param body: the fields of the body, besides the items (templated)
     :param query: query parameters, besides the API key: text, numbers and flags (templated)
     :param items: the list to work on in batches: a list, the output of another Airflow task, a callable that
-        takes the context, or a file with one per line (templated). None if there is no such list.
+        takes the context, or a file with one per line (templated). Default: none.
     :param items_field: the field of the body that gets a batch of the items; needed with ``items``
     :param batch_size: items that one request may carry (default: 100)
-    :param operation_name: Stream's name of the operation, such as ``DeleteChannels``. With it the budget is
-        asked for before the first request; without, it is known from the first answer on.
+    :param operation_name: Stream's name of the operation, such as ``DeleteChannels``. With it, the operator
+        asks for the budget before the first request; without it, only the first answer tells.
     :param task_id_at: where the answer has the id of the Stream task: a key, or keys with dots between, such
         as ``run.task_id`` (default: ``task_id``). An answer without an id there fails the Airflow task,
         unless it has a ``result`` instead: then Stream was done at once.

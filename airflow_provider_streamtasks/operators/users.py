@@ -32,7 +32,7 @@ class StreamDeleteUsersOperator(StreamBaseOperator):
     :param messages: ``soft``, ``pruning`` or ``hard``; None or an empty string leaves the messages. With
         ``user="hard"`` and without ``messages``, Stream does not document what becomes of them.
     :param conversations: ``soft`` or ``hard``, for channels of two members; None or an empty string leaves
-        them, and the same holds of ``user="hard"``
+        them. For ``user="hard"``, see ``messages``.
     :param calls: ``soft`` or ``hard``, for calls of two members; None or an empty string leaves them
     :param files: whether the users' files are deleted
     :param new_channel_owner_id: the user who gets their channels

@@ -1,9 +1,9 @@
 """
 What becomes of a completed wait: its XComs, what the log says, what is masked, and whether it is a failure.
 
-XComs stand in Airflow's database, where everyone who may see the DAG can read them, and where they stay. So
-two things do not get there whole unless they are asked for: people, and results above a size. The decision is
-made here and nowhere else; a worker and the triggerer carry it out.
+XComs stay in Airflow's database, where everyone who may see the DAG can read them. So two things are cut
+unless the user asks for them: people, and results above a size. This module alone decides; a worker and the
+triggerer carry it out.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def decide_at_once(
 
 def limited(values: Mapping[str, Any], policy: XComPolicy, whole: str = "") -> Delivery:
     """
-    Cut values to what the policy allows, whatever else is to be done with them.
+    Cut values to what the policy allows.
 
     :param values: key of an XCom -> value; no XCom comes of ``None``, nor of no failed items
     :param whole: as for :func:`decide`; empty where only the XCom can be the whole
@@ -177,7 +177,7 @@ def summary(value: Any) -> dict[str, int]:
     """
     Return the numbers that describe results: how many there are, and how much is in their fields.
 
-    It says nothing but numbers, and is small whatever the results are.
+    It holds only numbers, and is small for results of any size.
 
     :param value: one result, or a list of them
     """
@@ -217,7 +217,7 @@ def _deliver(
 def _failed_items(items: Mapping[str, str], policy: XComPolicy, remedy: str, warnings: list[str]) -> Any:
     if policy.push_result or not _is_larger(items, policy.max_result_size):
         return items
-    # Neither a part of them nor an object of another kind: somebody may send anew whatever it names.
+    # Neither a part of them nor an object of another kind: somebody may submit again the items that it names.
     warnings.append(_too_large(FAILED_ITEMS, "the number of items that failed", policy, remedy))
     return len(items)
 

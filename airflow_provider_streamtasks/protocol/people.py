@@ -1,8 +1,7 @@
 """
-People in what Stream says, who must not get anywhere unasked.
+People in Stream's answers, who must not get into XComs or logs unasked.
 
-Stream publishes no schema of results, so people are recognised by what they look like. Where that is not
-certain, too much is cut.
+Stream publishes no schema of results, so people are recognised by their fields. In doubt, too much is cut.
 """
 
 from __future__ import annotations
@@ -59,9 +58,9 @@ def _is_person(value: Mapping[str, Any], among_people: bool) -> bool:
     """
     Return whether an object is a person, or may be one.
 
-    It is if there is an id of its own in it, with more to say than how an item ended; or a field that tells
-    of a person; or, where people stand, an id or any text. Other whole objects, such as channels, are taken
-    for people, too: better that one of these is cut than that somebody's address is not.
+    It is one if it has an id and more fields than the outcome of an item; or a field that tells of a person;
+    or, under a name like ``users``, an id or any text. Other whole objects, such as channels, are taken for
+    people, too: better to cut one of these than to show somebody's address.
     """
     has_id = _is_id(value.get("id")) or _is_id(value.get("user_id"))
     further = {

@@ -116,7 +116,7 @@ class PollPlan:
             watched.waits.append(wait)
             watched.began = min(watched.began, wait.started_at)
             self._put(poll, watched, now + first - self._lag)
-        # Whatever it is that ended while nobody polled, it is polled at once.
+        # If it ended while nobody polled, it is polled at once.
         heapq.heappush(self._deadlines, (max(now, wait.deadline), number))
 
     def leave(self, wait: Wait) -> None:

@@ -77,7 +77,7 @@ def read_progress(value: Any) -> dict[str, Any] | None:
     """
     Return a record as it was written; ``None`` if it is none.
 
-    Whoever writes DAGs may write anything under the same key, which must not reach the page.
+    Authors of DAGs may write anything under the same key, and that must not reach the page.
     """
     if not isinstance(value, Mapping):
         return None
@@ -97,7 +97,7 @@ def worth_recording(wait: Wait, recorded: Any, now: float) -> Progress | None:
 
     It needs no memory: a sensor that reschedules itself polls in another process each time.
 
-    :param recorded: its record as it was read, or whatever else stands in the place of one
+    :param recorded: its record as it was read, or anything else that stands in its place
     :param now: Unix time, right after a poll
     :return: ``None`` if there is nothing to record
     """

@@ -257,9 +257,9 @@ def _failures(name: str, value: Any) -> Iterator[tuple[str, str]]:
                 yield text, NO_REASON
     elif isinstance(value, Mapping):
         if item := _id(value):
-            if item != name:  # else it is somebody who is called so
+            if item != name:  # else it is an item of that name
                 yield item, _why(value) or NO_REASON
-        elif not _is_verdict("", value):  # an item that is called so
+        elif not _is_verdict("", value):  # else it is an item of that name
             reasons = {**value, **dict.fromkeys(personal_fields(value))}
             for item, why in reasons.items():
                 if why or why is None:

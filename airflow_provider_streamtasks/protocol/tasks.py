@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why a Stream task failed, in Stream's words: without signatures, and of people only with their ids."""
+    """Why a Stream task failed, in Stream's words: without signatures, and with people cut to their ids."""
 
     type: str = UNKNOWN
     description: str = ""

@@ -69,7 +69,7 @@ class Response:
 
 
 def _too_deep(value: Any) -> bool:
-    # What nests without end would break whoever walks through it later.
+    # A value that nests too deep would break later code that walks through it.
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [

@@ -15,7 +15,7 @@ class SandboxControl:
     .. code-block:: python
 
         control = SandboxControl("http://127.0.0.1:8765")
-        control.fault("unavailable", operation="GetTask", **{"for": 30})
+        control.fault("unavailable", operation="GetTask", lasts=30)
         control.fate(operation="DeleteChannels", item="messaging:broken-*", end="failed")
 
     :param url: where the sandbox listens; it prints it when it is ready.
@@ -42,7 +42,7 @@ class SandboxControl:
             ``reset_after``, ``delay``, ``slow_body``, ``broken_json``, ``truncated``, ``empty_body``,
             ``wrong_content_type``, ``huge_body``, ``cut``, ``corrupted`` or ``expired``.
         :param rule: the other keys of a fault, such as ``operation``, ``times`` and ``probability``.
-            ``lasts`` (seconds) may stand for ``for``, which Python reserves.
+            ``lasts`` (seconds) stands for ``for``, which Python reserves.
         :raises ValueError: the sandbox refuses the rule; the message says why.
         """
         if "lasts" in rule:
@@ -61,11 +61,11 @@ class SandboxControl:
     def populate(self, channels: int = 0, users: int = 0, seed: int = 0) -> None:
         """Add channels and users that look like an app of three years.
 
-        About a third of them were not used for a year, and each tenth never. The same seed gives the same ids
-        and ages. A hundred thousand take about a second.
+        About a third of them were not used for a year, and every tenth never. The same seed gives the same
+        ids and ages. A hundred thousand take about a second.
 
         :param channels: how many channels.
-        :param users: how many users; where there are any, channels have two of them as members.
+        :param users: how many users; if there are any, each channel has two of them as members.
         :raises ValueError: the sandbox refuses the numbers; the message says why.
         """
         self._call("POST", "/sandbox/population", {"channels": channels, "users": users, "seed": seed})

@@ -47,9 +47,7 @@ LAST_MOMENT = 0.5
 
 class StreamTaskFailed(StreamTaskException, StreamVerdict):
     """
-    The sensor's verdict on a failed Stream task.
-
-    Airflow does not retry it: a finished Stream task never changes.
+    A ``StreamTaskException`` that Airflow does not retry, because a finished Stream task never changes.
     """
 
 
@@ -74,10 +72,10 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         it. With 0 it polls once.
     :param deferrable: wait in the triggerer, which holds no worker. Default: True, unless ``mode`` is given.
     :param mode: with ``deferrable=False``, ``poke`` (default) or ``reschedule``, as on every sensor
-    :param start_from_trigger: begin in the triggerer, without a worker. Default: where nothing is lost by it.
-        True does so even if something is lost, False never.
-    :param end_from_trigger: end in the triggerer when the Stream tasks are completed. Default and meaning as
-        for ``start_from_trigger``. Failures and timeouts always end on a worker.
+    :param start_from_trigger: begin in the triggerer, without a worker. Default: if nothing is lost by it.
+        True: even if something is lost. False: never.
+    :param end_from_trigger: end in the triggerer when the Stream tasks are completed; values as for
+        ``start_from_trigger``. Failures and timeouts always end on a worker.
     :param fail_on_partial: whether it is a failure when a Stream task completed but items inside it failed
     :param push_result: whether the result becomes the XCom. Default: yes, but of people (deactivated users,
         say) only their ids, and of a result larger than ``max_result_size`` only a summary. True: all of it,
@@ -91,7 +89,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
     :raises StreamTaskFailed: if Stream says that the Stream task failed
     :raises StreamApiException: for an error that does not pass: key or secret refused, unknown Stream task
     :raises StreamException: after five minutes of nothing but errors
-    :raises NoStreamTaskError: if there is no id, because no Airflow task that should have pushed one ran
+    :raises NoStreamTaskError: if no Airflow task that should have pushed an id has run
     """
 
     template_fields: Sequence[str] = ("stream_task_id", "stream_conn_id")
@@ -116,7 +114,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         start_from_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        # Under a name of its own: Airflow gives that of the argument a meaning.
+        # Not under the name of the argument, which Airflow reads itself.
         self._may_start_in_triggerer = given("start_from_trigger", start_from_trigger, Flag(), None)
         super().__init__(
             poke_interval=given("poke_interval", poke_interval, Seconds(), configuration.poll_interval()),
@@ -181,8 +179,8 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSkipException as skip:
-            # Airflow's sensors skip for any AirflowException then, whatever soft_fail is meant to cover: also
-            # where the trigger broke, and nobody knows how the Stream task stands.
+            # With soft_fail, Airflow's sensors skip for any AirflowException here: even if the trigger broke,
+            # and nobody knows how the Stream task stands.
             cause = skip.__cause__
             hides = self.soft_fail and not isinstance(cause, _SKIPPED_BY_SOFT_FAIL)
             if cause and (hides or isinstance(cause, NoStreamTaskError)):

@@ -70,7 +70,7 @@ def _too_wide(dag: DAG | None) -> str | None:
 
 
 def impossible_to_start(sensor: StreamTaskSensor) -> str | None:
-    """Return why the Airflow task cannot begin in the triggerer, whatever is wanted; ``None`` if it can."""
+    """Return why the Airflow task cannot begin in the triggerer, even on demand; ``None`` if it can."""
     if not sensor.deferrable:
         return "it is not deferrable"
     if not is_rendered(sensor.stream_conn_id):

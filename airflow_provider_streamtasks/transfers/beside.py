@@ -61,7 +61,7 @@ class Beside(Draft):
 
     def _remove_leftovers(self, folder: str, name: str) -> None:
         leftover = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.part")
-        # Who may write here may not always list or remove; whatever else is wrong, the writing will say.
+        # A role that may write may not always list or remove. Any other trouble shows when writing.
         with contextlib.suppress(Exception):
             for found in self._fs.ls(folder, detail=False):
                 if leftover.fullmatch(str(found).rstrip("/").rpartition("/")[2]):

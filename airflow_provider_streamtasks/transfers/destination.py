@@ -104,7 +104,7 @@ def _check_connection(name: str, conn_id: str | None) -> None:
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        # For S3, Airflow would go on with whatever other credentials it finds.
+        # For S3, Airflow would go on with any other credentials that it finds.
         raise ValueError(f"{name} names the connection {conn_id!r}: Airflow has none of that id") from None
     if connection.conn_type == StreamHook.conn_type:
         raise ValueError(f"{name} names the connection {conn_id!r}: it leads to Stream, not to a storage")

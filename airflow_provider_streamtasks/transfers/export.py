@@ -56,9 +56,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     """
     Store the files of finished exports in object storage, or on a disk.
 
-    The file goes from Stream's storage host to yours as a stream: neither the worker's memory nor its disk
-    holds it. Under its name it appears whole or not at all, and the manifest (``NAME.manifest.json``) after
-    it. A broken download goes on where it broke.
+    The file is streamed from Stream's storage host to yours, and is neither in the worker's memory nor on its
+    disk. It appears under its name when it is complete, and then its manifest (``NAME.manifest.json``). A
+    broken download goes on where it broke.
 
     XComs: ``return_value`` is a dictionary with ``path``, ``bytes``, ``sha256``, ``stream_task_id`` and, for
     JSON lines, ``items``; a list of them where ``stream_task_id`` is a list. ``paths`` is always a list. The
@@ -72,16 +72,16 @@ class StreamExportToObjectStorageOperator(BaseOperator):
     :param file_name: the name of a file in it. ``{stream_task_id}``, ``{index}`` (from 1) and ``{suffix}``
         (the ending of Stream's file, such as ``.jsonl``) are filled in. (templated)
     :param gzip: whether files are compressed on the way; their names then end with ``.gz``
-    :param overwrite: what to do where the file is there already. ``"error"``: fail if it is another one.
+    :param overwrite: what to do if there is a file already. ``"error"``: fail if it is another one.
         ``"skip"``: leave it as it is. ``"overwrite"``: replace it.
     :param stream_conn_id: the Airflow connection, of type ``stream`` (templated)
     :param storage_conn_id: the Airflow connection of the storage, where it needs one (templated)
     :raises StreamTaskException: if Stream says that an export failed
-    :raises StreamException: if an export is not finished, or is none that leaves a file; if Stream or its
-        storage host does not answer as needed
+    :raises StreamException: if an export is not finished, or leaves no file; if Stream or its storage host
+        does not answer as needed
     :raises ValueError: if the destination cannot be used, or Airflow has no such connection
     :raises AirflowSkipException: if there is no export to store (an empty list), and there are ``outlets``
-    :raises AirflowFailException: if another file is in the place, and ``overwrite`` is ``"error"``
+    :raises AirflowFailException: if there is another file, and ``overwrite`` is ``"error"``
     :raises OSError: if the storage does not take a file, or does not tell whether one is there
     """
 
@@ -149,7 +149,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         if self.do_xcom_push:
             context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])
         if self.outlets and not files:
-            # Success would start whatever waits for the assets.
+            # Success would start the DAGs that wait for the assets.
             raise AirflowSkipException("There is no export to store, so the assets are as they were")
         self._report_to_assets(context, files)
         return files[0] if isinstance(self.stream_task_id, str) else files
@@ -177,7 +177,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         _check_file_name(self.file_name)
         names = []
         for index, export in enumerate(exports, 1):
-            # An id comes from an XCom: whatever it is, it must not lead to another folder.
+            # An id comes from an XCom, and must not lead to another folder.
             name = self.file_name.format(
                 stream_task_id=quote(export.task_id, safe=""), index=index, suffix=export.suffix
             )
@@ -256,7 +256,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
 
 def _check_beginning(destination: str) -> None:
-    """Refuse a destination that begins as none can, whatever a template in it gives."""
+    """Refuse a destination whose beginning is wrong for any value of a template in it."""
     if destination.lower().startswith(("http://", "https://")):
         raise ValueError(f"destination is {destination!r}: a storage that can be written to is needed")
     beginning, template, _ = destination.partition("{")

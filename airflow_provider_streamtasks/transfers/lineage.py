@@ -1,8 +1,8 @@
 """
 What readers of lineage are told of an export: from Stream's app to the files that were stored.
 
-For OpenLineage, datasets are named by its rules, so that whatever reads the files later names them alike. For
-others, files are named as assets are.
+For OpenLineage, datasets are named by its rules, so later readers of the files name them alike. For others,
+files are named like assets.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ExportLineage:
                 collector.add_input_asset(context=path, uri=f"{namespace}/{name}")
             collector.add_output_asset(context=path, uri=asset_uri(path))
         except Exception as error:
-            # The file is stored, whoever may not hear of it.
+            # The file is stored, even if a reader of lineage does not hear of it.
             log.warning("%s is not reported as hook lineage: %s: %s", path, type(error).__name__, error)
 
     def facets(self) -> OperatorLineage[Any, Any]:

@@ -18,7 +18,7 @@ class Upload(Draft):
     """
     An upload under the final name: one request for what fits in one part, else part by part.
 
-    Every part but the last is of the same size, whatever pieces come in.
+    Every part but the last has the same size, whatever the size of the pieces that come in.
 
     :raises OSError: if the storage would show bytes before the file is complete
     """

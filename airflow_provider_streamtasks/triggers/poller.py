@@ -27,7 +27,7 @@ GRAIN = 0.05
 """Seconds between two visits to the plan at least: what goes out together costs a third less."""
 
 Line = tuple[int, str]
-"""A line for the log of whoever waits: a level of :mod:`logging`, and a text."""
+"""A line for the log of a wait: a level of :mod:`logging`, and a text."""
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Poller]] = WeakKeyDictionary()
 _schedules: dict[tuple[str, str], PollSchedule] = {}
@@ -85,7 +85,7 @@ class Poller:
         self._metrics = PollMetrics(stream_conn_id, endpoint)
         self._loop = asyncio.get_running_loop()
         self._news: dict[Wait, asyncio.Future[list[Line]]] = {}
-        # Empty, because polls belong to no trigger. Whatever is begun in it stays in it.
+        # Empty, because polls belong to no trigger. Tasks that begin in it stay in it.
         self._context = contextvars.Context()
         self._polls: set[asyncio.Task[None] | None] = set()
         self._timer: asyncio.TimerHandle | None = None

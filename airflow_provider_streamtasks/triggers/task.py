@@ -76,7 +76,7 @@ _finishing: set[asyncio.Task[None]] = set()
 
 
 async def finish(work: Coroutine[Any, Any, None]) -> None:
-    """Carry out work to its end, in a task of its own, because whoever begins it may be cancelled."""
+    """Carry out work to its end, in a task of its own, because the caller may be cancelled."""
     task = asyncio.create_task(work)
     _finishing.add(task)
     task.add_done_callback(_finishing.discard)
@@ -91,7 +91,7 @@ class StreamTaskTrigger(BaseTrigger):
     hold a signed URL.
 
     With ``end``, a completed wait ends the Airflow task here, after the results have become XComs.
-    Everything else goes to a worker, where exceptions, callbacks and retries are at home.
+    Everything else goes to a worker, which handles exceptions, callbacks and retries.
 
     :param stream_conn_id: the Airflow connection
     :param stream_task_ids: the Stream tasks
@@ -240,9 +240,9 @@ def read_event(event: Mapping[str, Any], hook: StreamHook, pollable: Pollable = 
     """
     Return how the Stream tasks of a trigger's event stand.
 
-    They are asked for anew, so that a signed URL in a result is fresh. An outage of Stream's right then is
-    waited out like one during the wait. What Stream says now counts: should one not be finished any more, or
-    seem to have failed only now, it is waited for on, up to the same deadline.
+    They are asked for again, so that a signed URL in a result is fresh. An outage is waited out as during the
+    wait. What Stream says now counts: if one is no longer finished, or seems to have failed only now, the
+    wait for it goes on, up to the same deadline.
 
     :param event: what :class:`StreamTaskTrigger` fired
     :param pollable: what they are, where they are not Stream tasks proper

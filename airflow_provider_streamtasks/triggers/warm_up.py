@@ -81,7 +81,7 @@ class WarmUp:
         try:
             await _compat.may_be_deferred(ti)
         except Exception as error:
-            # Then it is built when it is needed; or not at all, which whoever needs it will say.
+            # Then it is built when it is needed, or fails there.
             log.debug("Airflow's API could not be warmed up: %s: %s", type(error).__name__, error)
         self.over.set()
 

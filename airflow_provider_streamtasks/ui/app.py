@@ -29,7 +29,7 @@ app.mount("/static", StaticFiles(directory=Path(__file__).parent / "www"), name=
 Name = Annotated[str | None, Query(min_length=1, max_length=250)]
 
 
-# With a dag_id, the dependency refuses who may not read that DAG; without one, who may read none.
+# The dependency refuses users who may not read the DAG of dag_id or, without one, any DAG.
 @app.get("/waits", dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))])
 def get_waits(
     user: GetUserDep,
