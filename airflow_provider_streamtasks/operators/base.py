@@ -56,9 +56,7 @@ DRY_RUN_KEY = "dry_run"
 
 
 class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
-    """
-    A ``StreamSubmissionException`` that Airflow does not retry, because no retry makes it certain.
-    """
+    """A ``StreamSubmissionException`` that Airflow does not retry: no retry makes it certain."""
 
 
 class StreamBaseOperator(StreamTaskWaiter):

@@ -46,9 +46,7 @@ LAST_MOMENT = 0.5
 
 
 class StreamTaskFailed(StreamTaskException, StreamVerdict):
-    """
-    A ``StreamTaskException`` that Airflow does not retry, because a finished Stream task never changes.
-    """
+    """A ``StreamTaskException`` that Airflow does not retry: a finished Stream task never changes."""
 
 
 _SKIPPED_BY_SOFT_FAIL = (AirflowSensorTimeout, AirflowSkipException, StreamTaskFailed)
