@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from reprlib import repr as shortened
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_streamtasks.protocol.signatures import without_signature
+
 T_co = TypeVar("T_co", covariant=True)
 
 Item = str | dict[str, Any]
@@ -63,7 +65,8 @@ class Text:
         if not isinstance(value, str) or not re.fullmatch(self.form, value):
             like = f" like {self.example!r}" if self.example else ""
             without = f" without {self.without}" if self.without else ""
-            raise ValueError(f"{name} is {shortened(value)}: a non-empty string{like}{without} is needed")
+            given = shortened(without_signature(value))
+            raise ValueError(f"{name} is {given}: a non-empty string{like}{without} is needed")
         if len(value) > self.max_length:
             raise ValueError(f"{name} has {len(value)} characters: {self.max_length} are allowed")
         return value

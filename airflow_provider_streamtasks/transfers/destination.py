@@ -16,6 +16,7 @@ from airflow.sdk.io import has_fs
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.fields import Text
+from airflow_provider_streamtasks.protocol.signatures import without_queries
 from airflow_provider_streamtasks.transfers.storages import storage_of
 
 _AZURE_HOST = re.compile(r"abfss?://([^/@]*)@([^/@]*\.[^/@]*)(/.*)?", re.IGNORECASE)
@@ -28,7 +29,7 @@ def check_notation(name: str, given: Any) -> None:
     :param name: of the argument
     :raises ValueError: saying what to write instead
     """
-    text = str(given)
+    text = without_queries(str(given))  # which may sign
     if found := _AZURE_HOST.match(text):
         container, _, rest = found.groups()
         raise ValueError(
@@ -64,7 +65,8 @@ def storage_path(
             path.fs  # noqa: B018 - the one that somebody attached, or an error
     except ValueError as error:
         raise ValueError(
-            f"{name} is {text!r}: {error}. Install the Airflow provider that has the scheme, or correct it"
+            f"{name} is {without_queries(text)!r}: {error}. "
+            "Install the Airflow provider that has the scheme, or correct it"
         ) from None
     _check_connection(name if not conn_id else "storage_conn_id", _compat.storage_conn_id(path))
     return path  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from airflow_provider_streamtasks.arguments import (
 )
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.fields import Choice, Flag, Text
+from airflow_provider_streamtasks.protocol.signatures import without_queries
 from airflow_provider_streamtasks.transfers.destination import (
     asset_uri,
     check_notation,
@@ -258,7 +259,9 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 def _check_beginning(destination: str) -> None:
     """Refuse a destination whose beginning is wrong for any value of a template in it."""
     if destination.lower().startswith(("http://", "https://")):
-        raise ValueError(f"destination is {destination!r}: a storage that can be written to is needed")
+        raise ValueError(
+            f"destination is {without_queries(destination)!r}: a storage that can be written to is needed"
+        )
     beginning, template, _ = destination.partition("{")
     if not beginning.startswith("/") and ":" not in beginning and ("/" in beginning or not template):
         raise _relative(destination)
