@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
 from reprlib import repr as shortened
 from typing import Any, TypeVar
 
@@ -77,13 +78,18 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
         for place, (one, other) in enumerate(zip(given, value, strict=False)):
             check_rendered(f"{name}[{place}]", one, other)
     elif not is_rendered(given):
-        # Jinja makes text of None, which would be somebody's id.
-        if value is None or value == "None":
+        if value is None or value == "None" or _holds_none(given, value):
             raise ValueError(
-                f"{name} is {value!r}: its template, or the Airflow task whose output it is, gave None"
+                f"{name} is {shortened(value)}: its template, or the Airflow task whose output it is, gave None"
             )
         if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
+
+
+def _holds_none(given: Any, value: Any) -> bool:
+    """Return whether a text has None where an expression stood: Jinja writes it, and it is somebody's id."""
+    texts = re.split(r"{{.*?}}", f"\0{given}\0", flags=re.DOTALL)
+    return any(f"{before}None{after}" in f"\0{value}\0" for before, after in pairwise(texts))
 
 
 def given(name: str, value: Any, field: Field[T], default: D) -> T | D:

@@ -106,6 +106,32 @@ def test_an_airflow_task_that_returns_none_sends_nothing(
 
 
 @EACH_PLACE
+@pytest.mark.parametrize(
+    "template", ["messaging:{{ params.given }}", "{{ params.some }}-{{\nparams.given }}"]
+)
+def test_nor_does_one_that_gives_none_within_a_text(
+    template: str, make: Callable[[Any], Any], place: str, run: Run, control: SandboxControl
+) -> None:
+    with DAG("dag", schedule=None):
+        operator = make(template)
+    operator.render_template_fields(Context(params={"given": None, "some": "a"}))
+    with pytest.raises(ValueError, match=r"gave None$") as raised:
+        operator.execute(run.context)
+    assert str(raised.value).startswith(f"{place} is ")
+    assert control.journal() == []
+
+
+def test_nor_does_one_that_gives_none_in_a_path(run: Run, control: SandboxControl) -> None:
+    path = "/api/v2/feeds/users/{{ params.given }}/delete"
+    with DAG("dag", schedule=None):
+        operator = StreamOperationOperator(task_id="any", path=path)
+    operator.render_template_fields(Context(params={"given": None}))
+    with pytest.raises(ValueError, match=r"^path is .* gave None$"):
+        operator.execute(run.context)
+    assert control.journal() == []
+
+
+@EACH_PLACE
 @pytest.mark.parametrize("template", [TEMPLATE, "joe-{% if x %}a{% endif %}"])
 def test_a_template_that_nobody_renders_sends_nothing(
     make: Callable[[Any], Any], place: str, template: str, run: Run, control: SandboxControl
@@ -173,8 +199,12 @@ def test_a_class_of_the_user_may_have_a_template_of_its_own(run: Run, control: S
 
 def test_text_that_only_looks_like_a_template_is_sent(run: Run, control: SandboxControl) -> None:
     words: list[Any] = ["{curly", "None", literal("{{ no template }}"), "{{ params.given }}"]
+    words += ["{{ params.word }}", "a None {{ params.given }}", "a {{ params.word }}"]
     operator = StreamImportBlockListOperator(task_id="words", blocklist_id="a", items=words)
-    operator.render_template_fields(Context(params={"given": "{{ nor this }}"}))
+    operator.render_template_fields(Context(params={"given": "{{ nor this }}", "word": "None of them"}))
     operator.execute(run.context)
     (request,) = control.journal("ImportBlockList")
-    assert request["items"] == ["{curly", "None", "{{ no template }}", "{{ nor this }}"]
+    assert request["items"] == [
+        *("{curly", "None", "{{ no template }}", "{{ nor this }}"),
+        *("None of them", "a None {{ nor this }}", "a None of them"),
+    ]
