@@ -147,7 +147,7 @@ class Moment:
     def parse(self, name: str, value: Any) -> str:
         """Return it as RFC 3339."""
         if isinstance(value, str) and parse_rfc3339(value) is not None:
-            return value
+            return value.upper().replace(" ", "T")  # not every reader takes what RFC 3339 leaves open
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.isoformat()
         raise ValueError(
