@@ -129,6 +129,11 @@ def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
     items = source
     if isinstance(source, FromCallable):
         items = source.function(context)
+        if not callable(getattr(items, "columns", callable)):
+            # A DataFrame: to iterate it gives the names of its columns.
+            raise ValueError(
+                f"{spec.name}: the callable returned a {type(items).__name__}: one of its columns is needed"
+            )
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
             raise ValueError(
                 f"{spec.name}: the callable returned {shortened(items)}: an iterable of items is needed"

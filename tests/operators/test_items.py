@@ -177,6 +177,15 @@ def _same(value: Any) -> Any:
     return value
 
 
+class Frame:
+    """Behaves as a DataFrame of pandas'."""
+
+    columns = CIDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+
 # -- what is refused ---------------------------------------------------------------------------------------
 
 A_LIST = "a list, the output of another Airflow task, a callable that takes the context"
@@ -191,6 +200,7 @@ A_LIST = "a list, the output of another Airflow task, a callable that takes the 
         (lambda context: b"messaging:a", "cids: the callable returned b'messaging:a': an iterable"),
         (lambda context: {"messaging:a": 1}, "cids: the callable returned {'messaging:a': 1}: an iterable"),
         (lambda context: 5, "cids: the callable returned 5: an iterable"),
+        (lambda context: Frame(), "cids: the callable returned a Frame: one of its columns is needed"),
         (lambda context: iter([*CIDS, "general"]), "an item of cids is 'general'"),
     ],
 )
