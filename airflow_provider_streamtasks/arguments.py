@@ -79,9 +79,8 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
             check_rendered(f"{name}[{place}]", one, other)
     elif not is_rendered(given):
         if value is None or value == "None" or _holds_none(given, value):
-            raise ValueError(
-                f"{name} is {shortened(value)}: its template, or the Airflow task whose output it is, gave None"
-            )
+            given_by = "its template, or the Airflow task whose output it is,"
+            raise ValueError(f"{name} is {shortened(value)}: {given_by} gave None")
         if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
@@ -112,7 +111,12 @@ def known(name: str, value: Any, field: Field[T]) -> T:
 
 
 def in_place_of_output(value: Any) -> str:
-    """Return how to give the output of an Airflow task that was given itself; empty for anything else."""
+    """Return how to give an output, of what was given in its place; an empty string for anything else."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "("):
+        return (
+            ". It is a list that became text in a template: pass the output of the Airflow task, or set "
+            "render_template_as_native_obj=True on the DAG"
+        )
     if hasattr(value, "expand") and hasattr(value, "override"):
         return f". {value.__name__!r} is a function with @task: call it"
     is_task = hasattr(value, "task_id") and hasattr(value, "output")
@@ -137,14 +141,9 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
     :raises ValueError: for anything else that is not an id
     """
     allowed = "an id that Stream gave out, or a list of ids, is needed"
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "("):
-        raise ValueError(
-            f"{name} is {shortened(value)}, a list that became text in a template: {allowed}. "
-            "Pass the output of the Airflow task that submitted, or set render_template_as_native_obj=True "
-            "on the DAG."
-        )
-    if value is not None and not isinstance(value, str) and not _is_list(value):
-        raise ValueError(f"{name} is {shortened(value)}: {allowed}{in_place_of_output(value)}")
+    hint = in_place_of_output(value)
+    if hint or not (value is None or isinstance(value, str) or _is_list(value)):
+        raise ValueError(f"{name} is {shortened(value)}: {allowed}{hint}")
     ids: list[Any] = []
     if not _collect(value, ids):
         raise NoStreamTaskError(

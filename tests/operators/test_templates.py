@@ -179,6 +179,14 @@ def test_the_output_of_a_mapped_airflow_task_may_stand_anywhere(run: Run, contro
     assert [each["items"] for each in control.journal() if each["items"]] == [cids, cids]
 
 
+def test_a_list_that_became_text_is_called_so(run: Run) -> None:
+    with DAG("dag", schedule=None):
+        operator = delete(TEMPLATE)
+    operator.render_template_fields(Context(params={"given": ["joe"]}))
+    with pytest.raises(ValueError, match=r"became text in a template: .* render_template_as_native_obj=True"):
+        operator.execute(run.context)
+
+
 class DeleteForReason(StreamDeleteUsersOperator):
     """As Airflow's documentation has it: with a template of its own, set after what the base does."""
 
