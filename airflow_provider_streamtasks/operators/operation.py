@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 from typing import Any
+from urllib.parse import unquote
 
 from airflow_provider_streamtasks.arguments import given, is_rendered, known
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
@@ -113,7 +114,8 @@ def _is_template(value: Any) -> bool:
 
 
 def _check_path(path: Any) -> None:
-    segments = Text().parse("path", path).split("/")
+    # Encoded dots, too: requests decodes them, and urllib3 climbs.
+    segments = map(unquote, Text().parse("path", path).split("/"))
     if not re.fullmatch(r"(/[\w.~!$&'()*+,;=:@%-]+)+", path, re.ASCII) or {".", ".."} & set(segments):
         raise ValueError(
             f"path is {path!r}: a path below the base URL is needed, such as '/api/v2/chat/channels/delete', "
