@@ -98,6 +98,7 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
 
     def _upload(self) -> str:
         from airflow_provider_streamtasks.hooks.signed_urls import upload
+        from airflow_provider_streamtasks.transfers.answers import os_errors
         from airflow_provider_streamtasks.transfers.destination import quiet
         from airflow_provider_streamtasks.transfers.storages import read_options
 
@@ -109,7 +110,8 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         for secret in secrets(url):
             mask_secret(secret)
         started = time.monotonic()
-        with quiet(file), file.open("rb", **read_options(file.protocol)) as stream:  # type: ignore[no-untyped-call]
+        named, options = os_errors(file, "read", StreamException), read_options(file.protocol)
+        with quiet(file), named, file.open("rb", **options) as stream:  # type: ignore[no-untyped-call]
             upload(url, stream, size)
         self.log.info("Uploaded %s, %d bytes, in %.1f s", file, size, time.monotonic() - started)
         return path

@@ -81,12 +81,13 @@ class ItemLines:
         self.place = ""
 
     def __iter__(self) -> Iterator[Any]:
-        from airflow_provider_streamtasks.transfers.answers import refuse_unpacked
+        from airflow_provider_streamtasks.transfers.answers import os_errors, refuse_unpacked
         from airflow_provider_streamtasks.transfers.destination import quiet
         from airflow_provider_streamtasks.transfers.storages import read_options
 
-        options = read_options(self._path.protocol)
-        with quiet(self._path), self._path.open("rb", **options) as file:  # type: ignore[no-untyped-call]
+        path, options = self._path, read_options(self._path.protocol)
+        named = os_errors(path, "read", ValueError, ImportError)
+        with quiet(path), named, path.open("rb", **options) as file:  # type: ignore[no-untyped-call]
             refuse_unpacked(getattr(file, "details", None) or {})
             start = file.read(4)
             file.seek(0)

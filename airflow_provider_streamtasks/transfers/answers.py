@@ -66,19 +66,31 @@ def refuse_unpacked(details: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def os_errors(path: object, done: str) -> Iterator[None]:
+def os_errors(path: object, done: str, *others: type[Exception]) -> Iterator[None]:
     """
-    Make what the libraries of a storage raise the ``OSError`` that callers expect.
+    Make what the libraries of a storage raise an ``OSError`` that names the file, as callers expect.
 
     :param path: which file
     :param done: what is being done to it, such as ``written``
+    :param others: errors that are not the storage's, and stay as they are
     """
     try:
         yield
-    except OSError:
+    except others:
+        raise
+    except OSError as error:
+        # Of a full disk or a missing right, some say no more than that.
+        if error.errno is None and str(path) not in str(error):
+            error.args = (_in_words(path, done, error),)
+        elif error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
     except Exception as error:
-        raise OSError(f"{path} cannot be {done}: {error}") from error
+        raise OSError(_in_words(path, done, error)) from error
+
+
+def _in_words(path: object, done: str, error: Exception) -> str:
+    return f"{path} cannot be {done}: {str(error).strip() or type(error).__name__}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

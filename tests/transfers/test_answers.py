@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,8 +66,32 @@ def test_one_may_write_only_where_nothing_can_be_lost(answer: Answer, keeps_othe
     assert may_write(answer, keeps_others=keeps_others) is expected
 
 
-def test_callers_get_an_os_error() -> None:
-    with pytest.raises(OSError, match="x cannot be read: no"), os_errors("x", "read"):
-        raise WithStatus(status_code=500)
-    with pytest.raises(FileExistsError), os_errors("x", "read"):
-        raise FileExistsError
+class Expired(OSError):
+    """As s3fs's error of a file that changed: it takes other arguments."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.EBUSY, f"{name} no longer exists")
+
+
+IN_WORDS = [
+    (WithStatus(status_code=500), "s3://b/x cannot be read: no"),
+    (PermissionError("Forbidden"), "s3://b/x cannot be read: Forbidden"),  # s3fs
+    (OSError(errno.ENOSPC, "No space"), "[Errno 28] No space: 's3://b/x'"),
+    (Expired("b/x"), "[Errno 16] b/x no longer exists: 's3://b/x'"),
+    (FileExistsError(), "s3://b/x cannot be read: FileExistsError"),
+    # What names the file is left as it is.
+    (FileNotFoundError(errno.ENOENT, "None", "/x"), "[Errno 2] None: '/x'"),
+    (IsADirectoryError("s3://b/x is a folder"), "s3://b/x is a folder"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), IN_WORDS, ids=lambda value: repr(value)[:40])
+def test_callers_get_an_os_error_that_names_the_file(error: Exception, words: str) -> None:
+    with pytest.raises(OSError, match=f"^{re.escape(words)}$") as raised, os_errors("s3://b/x", "read"):
+        raise error
+    assert not isinstance(error, OSError) or raised.value is error
+
+
+def test_what_is_no_error_of_the_storage_is_left_alone() -> None:
+    with pytest.raises(ValueError, match=r"^no id$"), os_errors("x", "read", ValueError):
+        raise ValueError("no id")

@@ -406,7 +406,7 @@ def test_a_full_disk_leaves_nothing(
     disk: SmallDisk, export: Export, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SmallDisk, "room", 20)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left on device: 'memory://bucket/exports/"):
         store(export(CONTENT), destination="memory://bucket/exports/")
     assert SmallDisk.store == {}
 
