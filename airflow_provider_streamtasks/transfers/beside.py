@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import secrets
 from typing import Any
@@ -46,7 +47,11 @@ class Beside(Draft):
         """Let the file appear under its name."""
         with os_errors(self._path, "written"):
             self._file.close()
-            move(self._path, self._place, replace=self._replace)
+            try:
+                move(self._path, self._place, replace=self._replace)
+            except FileNotFoundError as error:
+                why = "what was written is gone: perhaps another run for this name took it for remains"
+                raise FileNotFoundError(errno.ENOENT, why, str(self._path)) from error
         self._file = None
 
     def discard(self) -> None:
