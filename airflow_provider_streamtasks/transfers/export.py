@@ -285,3 +285,7 @@ def _check_file_name(template: Any) -> None:
             raise ValueError(
                 f"file_name formats {part} as {shortened(width)}: something like {{index:03d}} is needed"
             )
+    try:
+        template.format(stream_task_id="", index=1, suffix="")
+    except ValueError as error:
+        raise ValueError(f"file_name is {shortened(template)}: {allowed} ({error})") from None

@@ -122,10 +122,25 @@ def test_names(template: str, export: Export, store: Store, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "{}", "{name}", "{index.__class__}", "{index", "{0}", None, 3, "{index:9999d}", "{index:{index}}"],
+    [
+        "",
+        "{}",
+        "{name}",
+        "{index.__class__}",
+        "{index",
+        "{0}",
+        None,
+        3,
+        "{index:9999d}",
+        "{index:{index}}",
+        "{suffix:03d}",
+        "{stream_task_id:d}",
+        "{index:q}",
+        "{index!x}",
+    ],
 )
 def test_a_name_that_makes_no_sense_is_an_import_error(bad: Any) -> None:
-    with pytest.raises(ValueError, match="file_name"):
+    with pytest.raises(ValueError, match=r"^file_name "):
         StreamExportToObjectStorageOperator(
             task_id="store", stream_task_id="x", destination="/tmp", file_name=bad
         )
