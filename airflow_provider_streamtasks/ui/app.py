@@ -37,7 +37,7 @@ def get_waits(
     dag_id: Name = None,
     run_id: Name = None,
     task_id: Name = None,
-    map_index: Annotated[int | None, Query(ge=-1)] = None,
+    map_index: Annotated[int | None, Query(ge=-1, lt=2**31)] = None,
     text: Annotated[str, Query(max_length=250)] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
 ) -> dict[str, Any]:

@@ -223,6 +223,11 @@ class TestManyWaits:
         answer = ask(limit=2)
         assert ([each["task_id"] for each in answer["waits"]], answer["total"]) == (["t1", "t2"], 4)
 
+    def test_no_database_is_asked_for_an_index_that_it_cannot_hold(self, ask: Ask, waits: Waits) -> None:
+        waits.add()
+        assert ask(map_index=2**31 - 1)["total"] == 0
+        assert [ask(map_index=index) for index in (2**31, 2**63, -2)] == [422] * 3
+
     @pytest.mark.parametrize("limit", [0, -1, 1001])
     def test_the_limit_has_limits(self, ask: Ask, waits: Waits, limit: int) -> None:
         assert ask(limit=limit) == 422
