@@ -15,7 +15,7 @@ from airflow.utils.cli import suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
 from airflow_provider_streamtasks import configuration
-from airflow_provider_streamtasks.arguments import given
+from airflow_provider_streamtasks.arguments import given, parse_stream_task_ids
 from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.stream import StreamHook
 from airflow_provider_streamtasks.protocol.fields import Seconds
@@ -54,7 +54,7 @@ def wait_for_tasks(args: Any) -> None:
     timeout = given("--timeout", args.timeout, Seconds(), configuration.timeout())
     hook = StreamHook(args.conn_id)
     terms = WaitTerms(timeout, configuration.poll_interval(), configuration.max_poll_interval())
-    wait = Wait(args.stream_task_id, terms, time.time())
+    wait = Wait(parse_stream_task_ids(args.stream_task_id), terms, time.time())
     try:
         hook.carry_out(wait)
     except KeyboardInterrupt:

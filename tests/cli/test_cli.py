@@ -13,6 +13,7 @@ import airflow
 import pytest
 
 from airflow_provider_streamtasks.protocol import wait
+from airflow_provider_streamtasks.sandbox import SandboxControl
 from tests.conftest import StartTask
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,11 @@ class TestTaskWait:
     def test_an_unknown_task_is_a_sentence(self, connection: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wait, "UNKNOWN_TASK_GRACE", 0.5)
         assert "Stream answered 404" in run("task", "wait", UNKNOWN)[0]
+
+    @pytest.mark.parametrize("bad", ["", "..", "None"])
+    def test_what_is_no_id_is_a_sentence(self, bad: str, connection: None, control: SandboxControl) -> None:
+        assert run("task", "wait", UNKNOWN, bad)[0].startswith(f"stream_task_id holds {bad!r}: ")
+        assert control.journal() == []
 
     def test_a_timeout_below_0_is_a_sentence(self, connection: None) -> None:
         assert "--timeout is -1" in run("task", "wait", UNKNOWN, "--timeout", "-1")[0]
