@@ -69,8 +69,10 @@ def stream_error(exception: object) -> StreamException | None:
 
     :param exception: the callback's ``exception``. It may be one of Airflow's, whose cause is Stream's.
     """
+    seen: set[int] = set()  # who raises an error from itself makes it its own cause
     while isinstance(exception, BaseException) and not isinstance(exception, StreamException):
-        exception = exception.__cause__
+        seen.add(id(exception))
+        exception = None if id(exception.__cause__) in seen else exception.__cause__
     return exception if isinstance(exception, StreamException) else None
 
 

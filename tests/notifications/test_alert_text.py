@@ -277,6 +277,12 @@ def test_the_cause_of_an_exception_of_airflows_is_reported() -> None:
     assert lines(context(error))[0].endswith("no route to Stream")
 
 
+def test_an_exception_that_is_its_own_cause_is_reported() -> None:
+    error = ValueError("raised from itself")
+    error.__cause__ = error
+    assert lines(context(error))[0].endswith("raised from itself")
+
+
 # -- for which items ---------------------------------------------------------------------------------------
 
 
