@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamException
@@ -229,17 +230,24 @@ STREAM_TASKS: Pollable = _StreamTasks()
 
 
 def parse_timestamp(value: object) -> float | None:
-    """Return Unix seconds for Stream's timestamps: nanoseconds as a number or a string, or RFC 3339."""
-    if isinstance(value, str):
-        if not value.isdecimal() or len(value) > 30:
-            return parse_rfc3339(value)
+    """
+    Return Unix seconds for Stream's timestamps: nanoseconds as a number or a string, or RFC 3339.
+
+    :return: ``None`` for anything else, and for what no date can be
+    """
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 30:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
     try:
-        return value / 1e9
-    except OverflowError:
+        if isinstance(value, str):
+            seconds = parse_rfc3339(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value / 1e9
+        else:
+            return None
+        datetime.fromtimestamp(seconds or 0.0, timezone.utc)
+    except (OverflowError, ValueError, OSError):
         return None
+    return seconds
 
 
 def _error(error: object) -> TaskError:

@@ -241,6 +241,12 @@ def test_the_repr_does_not_show_the_result() -> None:
         ("-1700000000500000000", None),
         ("9" * 31, None),
         (10**400, None),
+        # What no date can be.
+        (10**30, None),
+        (-(10**30), None),
+        ("9" * 30, None),
+        (float("nan"), None),
+        ("9999-12-31T23:59:59-14:00", None),
         ([], None),
         ({}, None),
     ],
