@@ -123,11 +123,16 @@ def in_place_of_output(value: Any) -> str:
     return ". It is an Airflow task: give its .output" if is_task else ""
 
 
-def parse_states(name: str, value: Any) -> tuple[int, ...]:
-    """Return states of imports, which are numbers."""
-    if isinstance(value, list | tuple | set | frozenset) and all(type(state) is int for state in value):
-        return tuple(sorted(value))
-    raise ValueError(f"{name} is {shortened(value)}: a list of whole numbers is needed")
+def parse_states(completed: Any, failed: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the states of imports that mean success, and those that mean failure. They are numbers."""
+    for name, value in (("completed_states", completed), ("failed_states", failed)):
+        if not (isinstance(value, list | tuple | set | frozenset) and {*map(type, value)} <= {int}):
+            raise ValueError(f"{name} is {shortened(value)}: a list of whole numbers is needed")
+    if both := set(completed) & set(failed):
+        raise ValueError(f"failed_states holds {min(both)}, and so does completed_states: it means one thing")
+    if failed and not completed:
+        raise ValueError("completed_states is empty: with failed_states, the states of success are needed")
+    return tuple(sorted(completed)), tuple(sorted(failed))
 
 
 def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]:

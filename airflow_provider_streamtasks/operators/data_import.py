@@ -152,8 +152,7 @@ class StreamImportV2Operator(StreamBaseOperator, ImportWaiter):
         self.product = product
         self.settings = settings
         self.user_id = user_id
-        self.completed_states = parse_states("completed_states", completed_states)
-        self.failed_states = parse_states("failed_states", failed_states)
+        self.completed_states, self.failed_states = parse_states(completed_states, failed_states)
         self.cancel_on_kill = Flag().parse("cancel_on_kill", cancel_on_kill)
         if self.wait_for_completion and not self.completed_states:
             raise ValueError("completed_states is empty: wait_for_completion needs to know what success is")

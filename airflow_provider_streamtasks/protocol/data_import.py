@@ -95,7 +95,7 @@ class Import:
         body: Any = read_body(self.endpoint, response, now, _HINTS)
         found = body if self.completed_states else body.get("import_task")
         state = found.get("state") if isinstance(found, dict) else None
-        if not isinstance(state, int if self.completed_states else str) or state == "":
+        if type(state) is not (int if self.completed_states else str) or state == "":
             raise StreamApiException("The answer has no state of an import", status_code=response.status)
         status = self._status(state)
         result = found.get("result")

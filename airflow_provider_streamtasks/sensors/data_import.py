@@ -39,5 +39,4 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
         **kwargs: Any,
     ) -> None:
         super().__init__(stream_task_id=import_id, **kwargs)
-        self.completed_states = parse_states("completed_states", completed_states)
-        self.failed_states = parse_states("failed_states", failed_states)
+        self.completed_states, self.failed_states = parse_states(completed_states, failed_states)

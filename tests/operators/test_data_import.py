@@ -250,6 +250,7 @@ class TestSecondGeneration:
             ({"settings": "x"}, "settings is 'x': a dictionary"),
             ({"completed_states": ["2"]}, "completed_states is"),
             ({"failed_states": 3}, "failed_states is 3: a list of whole numbers"),
+            ({"failed_states": [COMPLETED, FAILED]}, "failed_states holds 3, and so does completed_states"),
             ({"completed_states": [], "wait_for_completion": True}, "completed_states is empty"),
             ({"cancel_on_kill": 1}, "cancel_on_kill is 1: True or False"),
         ],
@@ -302,6 +303,20 @@ class TestSensor:
                 )
             )
         assert run.xcoms == {"validation_report": {import_id: {"description": "no such bucket"}}}
+
+    @pytest.mark.parametrize(
+        ("states", "words"),
+        [
+            (
+                {"completed_states": [3], "failed_states": [3]},
+                "failed_states holds 3, and so does completed_states",
+            ),
+            ({"failed_states": [4]}, "completed_states is empty: with failed_states, "),
+        ],
+    )
+    def test_states_that_decide_nothing_are_refused(self, states: dict[str, Any], words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            StreamImportSensor(task_id="wait", import_id="x", **states)
 
     @pytest.mark.parametrize("import_id", [None, "", ["a", 5], "['a', 'b']"])
     def test_what_is_no_id_is_refused(self, import_id: Any) -> None:

@@ -52,6 +52,8 @@ def test_states_of_the_second_generation_mean_what_the_user_says(state: int, sta
         (FIRST, {"import_task": None}),
         (FIRST, {"import_task": {"state": 2}}),
         (SECOND, {"state": "2"}),
+        (Import((1,)), {"state": True}),
+        (SECOND, {"state": 2.0}),
     ],
 )
 def test_an_answer_without_a_state_is_an_error(kind: Import, body: Any) -> None:
