@@ -110,10 +110,11 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         if is_rendered(stream_task_id):
             parse_stream_task_ids(stream_task_id)
-        if not isinstance(destination, ObjectStoragePath | PathLike | XComArg):
-            Text().parse("destination", destination)
+        if not isinstance(destination, XComArg):
+            if not isinstance(destination, ObjectStoragePath | PathLike):
+                Text().parse("destination", destination)
             check_notation("destination", destination)
-            _check_beginning(destination)
+            _check_beginning(str(destination))
         if not isinstance(file_name, XComArg) and not ("{{" in str(file_name) or "{%" in str(file_name)):
             _check_file_name(file_name)
         # Once it is rendered, the id says nothing of where it came from.

@@ -180,12 +180,14 @@ def test_a_relative_destination_is_refused(destination: str, export: Export, sto
         ("exports/{{ ds }}/", "from the root"),
         ("./exports", "from the root"),
         ("https://example.com/{{ ds }}/", "can be written to"),
+        (Path("exports"), "from the root"),
+        (ObjectStoragePath("exports"), "from the root"),
     ],
 )
 def test_a_destination_that_begins_wrong_is_refused_when_the_dag_is_parsed(
-    destination: str, allowed: str
+    destination: Any, allowed: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"^destination is '{re.escape(destination)}': .*{allowed}"):
+    with pytest.raises(ValueError, match=f"^destination is '{re.escape(str(destination))}': .*{allowed}"):
         StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", destination=destination)
 
 
