@@ -13,7 +13,11 @@ import requests
 import urllib3
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTransportException
+from airflow_provider_streamtasks.exceptions import (
+    StreamApiException,
+    StreamException,
+    StreamTransportException,
+)
 from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
 from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT
 from airflow_provider_streamtasks.protocol.credentials import is_loopback
@@ -43,7 +47,7 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
     :param size: bytes
     :raises OSError: if the file cannot be read, or its length changes: what its storage raises
     :raises StreamTransportException: if the host cannot be reached, or breaks off
-    :raises StreamApiException: if the host refuses the file
+    :raises StreamException: if the host refuses the file, or the URL leads where none may go
     """
     host = _host(url, "an upload URL")
     source = _Sized(file, size)
@@ -73,7 +77,7 @@ def download(url: str, start: int = 0, etag: str = "") -> Download:
         sends the whole.
     :return: the answer, of which nothing is read yet: use it as a context manager
     :raises StreamTransportException: if the host cannot be reached, or does not answer
-    :raises StreamApiException: if the host does not hand out the file
+    :raises StreamException: if the host does not hand out the file, or the URL leads where none may come from
     """
     host = _host(url, "a download URL")
     headers = {"Accept-Encoding": "identity"}
@@ -217,9 +221,7 @@ def _host(url: str, what: str) -> str:
         # The error would name the URL.
         parts, host = urlsplit(""), ""
     if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host))):
-        raise StreamApiException(
-            f"Stream gave {what} that is not https://", status_code=0, unrecoverable=True
-        )
+        raise StreamException(f"Stream gave {what} that is not https://")
     return host
 
 
