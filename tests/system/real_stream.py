@@ -53,7 +53,7 @@ class RealStream:
     """
     A real Airflow whose default connection leads to a sandbox.
 
-    Its connection ``small_budget`` leads to another one, which takes 15 submissions in 15 seconds. Its
+    Its connection ``small_budget`` leads to another one, which takes 15 submissions in 30 seconds. Its
     connection ``smtp_default`` leads to a mail server.
 
     :param folder: where the DAGs that store something do so, in a folder of their own.
