@@ -70,7 +70,7 @@ unit: $(VENV)/.dev  ## All tests that need no running Airflow
 	$(PY) -m pytest --dist worksteal $(UNIT)
 
 conformance: $(VENV)/.dev $(if $(NODE),$(SDKS)/node_modules/.installed)  ## Stream's JavaScript SDKs against the sandbox, where Node is
-	@$(if $(NODE),$(PY) -m pytest tests/conformance/test_javascript.py,echo "Left out: Stream's JavaScript SDKs, for want of node and npm.")
+	@$(if $(NODE),$(PY) -m pytest tests/conformance/test_javascript.py,echo "Left out: Stream's JavaScript SDKs, which need node and npm.")
 
 $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@echo "Installing Stream's JavaScript SDKs into $(@D) ..."
@@ -79,7 +79,7 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
 	$(PY) -m pytest $(SYSTEM)
-	@$(if $(CHROMIUM),$(BROWSE) browser tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, for want of Chromium (CHROMIUM=/path/to/it).")
+	@$(if $(CHROMIUM),$(BROWSE) browser tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, which needs Chromium (CHROMIUM=/path/to/it).")
 
 pictures: export PICTURES := docs/pictures
 pictures: $(VENV)/.dev  ## The pictures of Airflow's UI in the documentation, taken by tests in Chromium
@@ -116,7 +116,7 @@ storm: $(VENV)/.dev  ## A short rehearsal of the same (four minutes)
 fuzz: $(VENV)/.dev  ## What reads things from outside, with 100,000 made-up ones each (half an hour and more)
 	HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -m fuzz
 
-findings:  ## What surprised us in the software that we stand on, and whether it still does (minutes, not in CI)
+findings:  ## Surprises in the software that we build on, and whether they are still there (minutes, not in CI)
 	@set -e; for script in findings/*.sh; do bash $$script; done
 
 docs: $(VENV)/.dev  ## The documentation, warnings as errors

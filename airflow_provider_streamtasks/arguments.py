@@ -173,7 +173,7 @@ def _collect(value: Any, ids: list[Any]) -> bool:
         ids.append(value)
         return True
     given = [_collect(each, ids) for each in in_fixed_order(value)]
-    # The output of a mapped Airflow task is no list proper. Where it is empty, nobody has pushed anything.
+    # The output of a mapped Airflow task is no plain list. If it is empty, nobody has pushed anything.
     return any(given) if given else isinstance(value, list | tuple | Set)
 
 

@@ -28,14 +28,14 @@ class StreamTasksPlugin(AirflowPlugin):
     name = "streamtasks"
     macros = [alert_text]  # noqa: RUF012 - as Airflow declares it
 
-    # Airflow takes refused ones out of these lists, so each must stay the same list.
+    # Airflow removes refused entries from these lists, so each must stay the same object.
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The app behind page and tab."""
         try:
             from airflow_provider_streamtasks.ui.app import app
         except (ImportError, AttributeError) as error:
-            # It stands on names that Airflow does not promise to keep. Its API server must start anyway.
+            # The app needs names that Airflow does not promise to keep. The API server must start anyway.
             log.warning("The page Stream tasks cannot be shown by this release of Airflow: %s", error)
             return []
         return [{"name": "Stream tasks", "app": app, "url_prefix": PREFIX}]

@@ -23,7 +23,7 @@ def write_xcom(ti: Any, progress: Progress) -> None:
     from airflow.sdk.bases.xcom import BaseXCom
 
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    # Past an XCom backend, which might keep a file for each.
+    # Not through an XCom backend, which might keep a file for each.
     BaseXCom.set(key=PROGRESS, value=progress.to_dict(), **where)
 
 
@@ -43,10 +43,10 @@ class WorkerRecord:
         self._ti = context["ti"]
         self._key = key
         self._store = _compat.task_state_store(context)
-        # What another process recorded can be read in the store alone.
+        # Only the store shows what another process has recorded.
         self._wanted = wanted and configuration.record_progress() and not (resumed and self._store is None)
         self._last: Any = None
-        # A try that was killed has left what it recorded.
+        # A try that was killed may have left a record.
         self._is_known = not resumed and self._ti.try_number == 1
 
     def update(self, wait: Wait) -> None:

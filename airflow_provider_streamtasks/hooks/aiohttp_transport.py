@@ -58,7 +58,7 @@ class AiohttpTransport:
         """
         base_url = connection.credentials.base_url
         proxy = _proxy(base_url)
-        # Reading the authorities takes tens of milliseconds, which nobody else on the loop should wait.
+        # In a thread, because reading the authorities blocks for tens of milliseconds.
         tls = await asyncio.to_thread(_ssl_context) if base_url.startswith("https:") else True
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls),
@@ -77,7 +77,7 @@ class AiohttpTransport:
 
         :raises StreamTransportException: if no answer comes
         """
-        # Put together from parts, because to take it apart again costs three times as much.
+        # Built from parts, because parsing a whole URL costs three times as much.
         url = URL.build(
             scheme=self._base_url.scheme,
             authority=self._base_url.raw_authority,

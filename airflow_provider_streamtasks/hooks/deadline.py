@@ -159,7 +159,7 @@ class _LimitedConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         self.sock.settimeout(deadline.left())
-        # While connecting, this is a word to a proxy.
+        # While connecting, only a proxy gets it.
         deadline.request_sent = not deadline.connecting
         super().send(data)
 
@@ -168,10 +168,10 @@ class _LimitedConnection(HTTPConnection):
         if super()._new_conn.__func__ is HTTPConnection._new_conn:  # type: ignore[attr-defined]
             sock = self._connect_to_any(deadline)
         else:
-            # Such as through a SOCKS proxy, which nothing may pass by.
+            # Such as through a SOCKS proxy, which must not be bypassed.
             self.timeout = deadline.left()
             sock = super()._new_conn()
-        # The handshake of TLS takes what this leaves it.
+        # The TLS handshake gets the time that is left.
         sock.settimeout(deadline.left())
         return sock
 

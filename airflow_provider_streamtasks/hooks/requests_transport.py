@@ -90,10 +90,10 @@ def _read(raw: Any) -> bytes:
     return bytes(body)
 
 
-# To urllib3 a name without address, and a refusal, are timeouts, too: the particular comes first.
+# In urllib3 a name without address, and a refusal, are timeouts, too: the special cases come first.
 _TYPES: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     ("proxy", (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)),
-    # The base URL was checked, so it is the proxy's that is no URL, or of a kind that nothing here speaks.
+    # The base URL was checked, so it is the proxy's URL that is wrong, or of an unknown scheme.
     ("proxy", (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)),
     ("proxy", (urllib3.exceptions.LocationParseError, urllib3.exceptions.URLSchemeUnknown)),
     ("dns_failure", (urllib3.exceptions.NameResolutionError,)),

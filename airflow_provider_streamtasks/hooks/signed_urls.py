@@ -115,7 +115,7 @@ class Download:
         self.host = host
         headers = answer.headers
         etag = headers.get("ETag", "")
-        # A weak one is the same for files that mean the same, but may differ in their bytes.
+        # A weak one may be the same for files that differ in their bytes.
         self.etag = etag if etag.startswith('"') else ""
         encoding = headers.get("Content-Encoding", "").strip().lower()
         self.encoding = "" if encoding == "identity" else encoding
@@ -207,7 +207,7 @@ def _send(
 
 
 def _masked(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    # Requests and urllib3 write escapes as they like, and urllib3 logs the query as it sends it.
+    # Requests and urllib3 may change the escapes, and urllib3 logs the query as it sends it.
     mask_secret(urllib3.util.parse_url(request.url or "").query or "")
     return request
 

@@ -118,7 +118,7 @@ def _for_which(context: Context, error: StreamException | None) -> str:
     if failed := of(error, "failed_items"):
         named.append(_few("failed items", failed))
     elif spec and (items := of(submitter, spec.name)):
-        # Which batch failed is known to nobody but Stream.
+        # Only Stream knows which batch failed.
         among = "some of " if isinstance(items, Sized) and len(items) > spec.cap else ""
         named.append(among + _few(spec.name, items))
     named.append(_few("Stream task", of(error, "task_ids") or of(task, "stream_task_id")))

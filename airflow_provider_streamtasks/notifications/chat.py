@@ -78,8 +78,8 @@ class StreamChatNotifier(BaseNotifier):
         BaseNotifier.__call__(copy(self), *args)
 
     def _message(self, context: Context) -> dict[str, str]:
-        # One for all messages of this notifier's about one event, of which Stream takes one. Not made of the
-        # rendered text, in which a time or a number may differ when a callback runs again.
+        # One id for all messages of this notifier about one event, so that Stream takes only one. Not made of
+        # the rendered text, in which a time may differ when a callback runs again.
         message_id = uuid5(NAMESPACE_URL, repr((self.channel, self._template, *identity(context))))
         return {
             "cid": self.channel,

@@ -45,7 +45,7 @@ _BY_STATE = {
 
 def of(holder: Any, name: str) -> Any:
     """Return an entry or an attribute; ``None`` where there is none, or where it cannot be had."""
-    # Nothing that only adorns an alert may keep it from being sent.
+    # A missing detail must not keep an alert from being sent.
     with suppress(Exception):
         return holder.get(name) if isinstance(holder, Mapping | JinjaContext) else getattr(holder, name, None)
     return None
@@ -56,7 +56,7 @@ def occasion(context: Context) -> Occasion:
     if of(context, "deadline"):
         return Occasion.LATE
     if is_about_run(context):
-        # The DAG processor passes a reason; of what kind the callback is, only the run's state says.
+        # The DAG processor passes a reason; only the run's state says which callback it is.
         ended = _BY_STATE.get(of(of(context, "dag_run"), "state"))
         if ended in (Occasion.SUCCEEDED, Occasion.FAILED):
             return ended
@@ -102,7 +102,7 @@ def identity(context: Context) -> tuple[Any, ...]:
 
 def is_about_run(context: Context) -> bool:
     """Return whether it is a callback of the DAG, not of one of its Airflow tasks."""
-    # It gets the Airflow task that happened to end last, which is not what it is about.
+    # Its context names the Airflow task that happened to end last.
     return bool(of(context, "reason"))
 
 
@@ -126,7 +126,7 @@ def earliest_retry(context: Context) -> datetime | None:
     """Return when Airflow tries again at the earliest; ``None`` where only its scheduler can tell."""
     ti, task = of(context, "ti"), of(context, "task")
     ended, delay = of(ti, "end_date"), of(task, "retry_delay")
-    # What a retry policy has decided, Airflow 3.3 tells no callback.
+    # Airflow 3.3 does not tell callbacks what a retry policy has decided.
     if not isinstance(ended, datetime) or not isinstance(delay, timedelta) or of(task, "retry_policy"):
         return None
     longest = timedelta(seconds=conf.getint("core", "max_task_retry_delay", fallback=24 * 60 * 60))

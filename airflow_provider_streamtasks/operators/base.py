@@ -169,7 +169,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         finally:
             # Also after a failure: what Stream has accepted goes on, and somebody may have to look after it.
             if self.do_xcom_push or (self.wait_for_completion and self.deferrable):
-                # What comes back from the triggerer reads them there.
+                # A worker that takes over from the triggerer reads them there.
                 context["ti"].xcom_push(TASK_IDS_KEY, stored.ledger.task_ids)
         task_ids = stored.ledger.task_ids
         waits = self.wait_for_completion and bool(task_ids)
@@ -318,7 +318,7 @@ class StreamBaseOperator(StreamTaskWaiter):
             check_rendered({"is_dry_run": "dry_run"}.get(name, name), value, getattr(self, name))
         if "max_items" in self._given:
             parse_max_items("max_items", self.max_items)
-        # partial() knows arguments by name, and this one's is not that of its template (3.3.2).
+        # partial() knows arguments by their names, and this one's template has another name (3.3.2).
         before = self.get_flat_relative_ids(upstream=True) if self._dry_run_from else set()
         if unordered := self._dry_run_from - before:
             first = min(unordered)
@@ -345,7 +345,7 @@ class StreamBaseOperator(StreamTaskWaiter):
             refuse_too_many(len(items), self.max_items, spec.name)
 
     def _pause(self, context: Context, seconds: float, *, may_leave: bool) -> None:
-        # To come back sooner would risk the Airflow task.
+        # Coming back sooner could fail the Airflow task: "state mismatch".
         may_leave = may_leave and seconds > configuration.worker_end_seen()
         if not (may_leave and self.may_defer(context, f"Pausing on this worker for {seconds:.0f} s")):
             time.sleep(seconds)

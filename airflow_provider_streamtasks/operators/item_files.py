@@ -91,7 +91,7 @@ class ItemLines:
             refuse_unpacked(getattr(file, "details", None) or {})
             start = file.read(4)
             file.seek(0)
-            # Names lie: some storages and browsers unpack a .gz on the way, and not every .txt is unpacked.
+            # Not by the name: some storages and browsers unpack a .gz on the way, and a .txt may be packed.
             compressed = start.startswith(_GZIP)
             for value in self._values(file, compressed, start == _PARQUET):
                 yield self._checked(value)
@@ -105,7 +105,7 @@ class ItemLines:
             if compressed:
                 raise ValueError("it is a Parquet file within gzip, which cannot be streamed: unpack it")
             return self._of_parquet(file, self._column)
-        # The files of fsspec read no lines of limited length.
+        # Files of fsspec cannot limit the length of a line.
         reader = io.BufferedReader(gzip.GzipFile(fileobj=file) if compressed else _Raw(file), BUFFER)
         lines = self._lines(reader)
         if self._column is None:

@@ -138,7 +138,7 @@ def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
             raise ValueError(
                 f"{spec.name}: the callable returned {shortened(items)}: an iterable of items is needed"
             )
-    # A set has another order in each process, and a retry must find the batches as they were.
+    # A set has another order in each process, and a retry must find the same batches.
     return sorted(items, key=repr) if isinstance(items, Set) else items
 
 

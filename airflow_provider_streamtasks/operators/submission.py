@@ -26,7 +26,7 @@ ONE_REQUEST = Items("request", 1, Anything())
 """The items of an operation that works on no list: its one request."""
 
 SPREAD = 0.5
-"""Seconds over which those come back that waited for the same window."""
+"""Seconds over which operators that waited for the same window come back."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -126,7 +126,7 @@ class Submitter:
                 if not isinstance(error, StreamRateLimitException) or error.unrecoverable:
                     raise
                 self._budget = None
-                # Refused requests count, so a submission that always comes back too early never gets through.
+                # Refused requests count, so a submission that comes back too early each time never gets through.
                 self._pause_spread(max(errors.asked_pause(error) or 0.0, min(2.0**refusals, WINDOW)))
                 refusals += 1
             else:
@@ -146,16 +146,16 @@ class Submitter:
         return errors.is_passing(error) and not isinstance(error, StreamRateLimitException)
 
     def _is_sent_again(self, error: StreamException) -> bool:
-        # A 429 is not ridden out here: its pause may be long, and the worker need not be held for it.
+        # Not after a 429: its pause may be long, and need not hold the worker.
         if isinstance(error, StreamRateLimitException):
             return False
         return errors.is_not_taken(error) or (self.resubmit_uncertain and errors.is_ambiguous(error))
 
     def _ask_for_budget(self) -> None:
-        # Others may have used this window's budget up, and a refused submission counts against it, too.
+        # Others may have used up this window's budget, and a refused submission counts, too.
         if self.operation.name:
             try:
-                # A 429 is not waited out: the answer to the submission says as much.
+                # After a 429, the answer to the submission will say what is left.
                 self._budget = self.hook.get_budget(self.operation.name, again_if=self._passes_at_once)
             except StreamException as error:
                 self.log.warning("Stream does not say what is left of the budget: %s", error)

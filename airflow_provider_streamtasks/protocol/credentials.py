@@ -68,7 +68,7 @@ def without_token(token: str, body: bytes) -> bytes:
 
 def _checked_base_url(url: str) -> str:
     if not url.isprintable() or " " in url:
-        # Python's reading of URLs drops some of these, so that another host would be meant than is written.
+        # Python's parser drops some of these, and then reads another host than the one that is written.
         raise StreamConfigurationError(
             "The connection's base URL (host) has a blank, a line break or another character that no URL has."
         )

@@ -82,7 +82,7 @@ class Delivery:
     :param failure: what to raise once the XComs are pushed; ``None`` for a success
     """
 
-    # Neither may come into a log by way of a repr: there may be signed URLs in them.
+    # Not in the repr, and so not in a log: they may hold signed URLs.
     xcoms: Mapping[str, Any] = field(repr=False)
     secrets: Sequence[str] = field(default=(), repr=False)
     log_lines: Sequence[str] = ()
@@ -248,7 +248,7 @@ def _too_large(key: str, what: str, policy: XComPolicy, remedy: str) -> str:
 
 
 def _is_larger(value: Any, size: int) -> bool:
-    # Counted as Airflow writes it into its database, and no further than it takes to tell.
+    # Counted as Airflow writes it into its database, and only until the size is exceeded.
     written = accumulate(map(len, json.JSONEncoder().iterencode(value)))
     return any(total > size for total in written)
 

@@ -208,7 +208,7 @@ class PollPlan:
         watched.waits = [wait for wait in watched.waits if wait.due_at(task_id) < inf]
         delay = None
         if isinstance(answer, StreamTask) and not (answer.finished and watched.waits):
-            # Otherwise it is a failure that is being confirmed, which teaches nothing yet.
+            # Otherwise a failure is being confirmed, from which there is nothing to learn yet.
             delay = self._learn(watched, answer, now)
         if watched.waits:
             due = min(wait.due_at(task_id) for wait in watched.waits)

@@ -97,10 +97,10 @@ def verdicts(result: Any) -> dict[str, str | None]:
         elif name != "failed_channels":
             found.update(_failures(str(name), value))
     if any(_is_verdict(name, value) for name, value in entries.items()):
-        # What may be a person's name, and not the reason of an item called "name", is no reason.
+        # A text that may be a person's name must not become a reason.
         entries |= dict.fromkeys(personal_fields(entries))
         found.update((name, _why_failed(value)) for name, value in entries.items())
-    # Where it is known which items failed, their number says nothing more.
+    # If the failed items are known, their number adds nothing.
     return found if any(found.values()) else found | counts
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-# A URL is taken whether it has a query or not: to look again inside it takes minutes where there are many.
+# A URL matches with or without a query: otherwise a text with many URLs would take minutes.
 _QUERY = re.compile(
     r"""((?:https?://|(?<![^\s"'(<\[=:,])/)[^\s?#"'<>]*)(?:\?([^\s"'<>]+))?"""
     r"""|(?<=[^\s"'<>?])\?([^\s"'<>?]*(?:signature|credential|token|sig)=[^\s"'<>]*)""",

@@ -54,7 +54,7 @@ class StreamTask:
 
     task_id: str
     status: str
-    # A result may hold a signed URL, which must not come into a log by way of a repr.
+    # Not in the repr, and so not in a log: a result may hold a signed URL.
     result: Any = field(default=None, repr=False)
     error: TaskError | None = None
     created_at: float | None = None

@@ -149,12 +149,12 @@ class Wait:
         self.interval: Callable[[float], float] = usual_interval
         self.polls = 0
         self.last_word: tuple[str, float] | None = None
-        # Strings and numbers in plain containers: the garbage collector passes over these, however many wait.
-        # Of those not known to be finished: Unix time of the next poll.
+        # Strings and numbers in plain containers, which the garbage collector need not walk through.
+        # Stream tasks that are not known to be finished -> Unix time of the next poll.
         self._due = dict.fromkeys(self.task_ids, started_at)
         self._errors: dict[str, int] = {}  # errors in a row, of those that have any
         self._unanswered: dict[str, str] = {}  # of those whose last poll brought no status: why not
-        # Of failures that may pass: Unix time of the first poll that saw it, and polls in a row that did.
+        # Failures that may pass -> Unix time of the first poll that saw them, and polls in a row that did.
         self._doubts: dict[str, tuple[float, int]] = {}
         self._milestone = FIRST_MILESTONE
         self._closed: dict[str, StreamTask | None] = {}  # finished, or given up after the deadline: None
@@ -343,8 +343,8 @@ class Wait:
         self._due[task_id] = min(due, self.deadline)
 
     def _part(self, task_id: str) -> float:
-        # From 0 to 1, other for each Stream task and poll, and the same again when a test runs again.
-        # Multiplied, because alone it would take Stream tasks of similar ids along the same way.
+        # From 0 to 1, different for each Stream task and poll, and repeatable in tests. Multiplied, because
+        # the CRCs of similar ids differ in a regular way.
         return crc32(f"{task_id} {self.polls}".encode()) * 0x9E3779B1 % 2**32 / 2**32
 
 

@@ -63,7 +63,7 @@ class Response:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
             return None
-        # Few brackets cannot nest deeply, which is all there is to say of most answers.
+        # With few brackets, as in most answers, nothing can nest deeply.
         many = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH
         return value if isinstance(value, dict) and not (many and _too_deep(value)) else None
 
@@ -101,7 +101,7 @@ def _segment(name: str, value: str) -> str:
     try:
         segment = quote(value, safe="")
     except UnicodeEncodeError:
-        # Halves of surrogate pairs, which JSON can bring, stand for no character.
+        # JSON may hold halves of surrogate pairs, which are no characters.
         segment = ""
     if segment in ("", ".", ".."):
         raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")

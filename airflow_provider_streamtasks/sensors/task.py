@@ -236,7 +236,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
 
     def why_starts_on_worker(self) -> str | None:
         """Return why the Airflow task does not begin in the triggerer; ``None`` where it does."""
-        # While it is being made, and on a worker that made it from a mapped one, there is nothing to decide.
+        # It is still being made, or a worker made it from a mapped one: there is nothing to decide.
         if not _compat.is_made(self):
             return "it is mapped"
         if self._may_start_in_triggerer is None:
@@ -277,7 +277,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         started_at, errors_since = time.time(), None
         store = _compat.task_state_store(context) if self.reschedule else None
         if self.reschedule and (first := context["ti"].get_first_reschedule_date(context)):
-            # Each poke is a process of its own: what it must know of those before is kept by Airflow.
+            # Each poke is a process of its own, so Airflow keeps what it must know of earlier ones.
             started_at = min(started_at, first.timestamp())  # clocks differ
             errors_since = store.get(self.state_key(ERRORS_SINCE)) if store else None
         elif store:

@@ -28,7 +28,7 @@ def meaning(error: BaseException) -> Answer:
             return Answer.NOT_FOUND
         if isinstance(each, FileExistsError):
             return Answer.TAKEN
-        # Of a missing right, gcsfs makes an error without a number.
+        # For a missing right, gcsfs raises an error without a number.
         if isinstance(each, PermissionError) or str(each).startswith("Forbidden: "):
             return Answer.FORBIDDEN
         status = _status(each)

@@ -281,7 +281,7 @@ def _check_file_name(template: Any) -> None:
     if unknown := {part for _, part, _, _ in pieces} - {None, *_NAME_PARTS}:
         raise ValueError(f"file_name holds {{{sorted(map(str, unknown))[0]}}}: {allowed}")
     for _, part, width, _ in pieces:
-        # A name as wide as a number can say would fill the memory.
+        # A very wide name would fill the memory.
         if width and ("{" in width or re.search(r"[0-9]{4}", width)):
             raise ValueError(
                 f"file_name formats {part} as {shortened(width)}: something like {{index:03d}} is needed"

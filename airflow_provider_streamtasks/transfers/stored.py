@@ -185,7 +185,7 @@ class _Content:
         self, source: ExportFile, compress: bool, write: Callable[[bytes], Any], ahead: int = AHEAD
     ) -> None:
         self._source = source
-        # By zlib, not gzip, because that writes the time: the same export must always give the same bytes.
+        # zlib, because gzip writes the time: the same export must always give the same bytes.
         self._compressor = zlib.compressobj(wbits=31) if compress and source.encoding != "gzip" else None
         self._digest = hashlib.sha256()
         self._count = 0

@@ -44,7 +44,7 @@ class Upload(Draft):
             with os_errors(self._path, "written"):
                 mode = "wb" if self._replace else "xb"
                 self._file = self._fs.open(self._path.path, mode, block_size=self._part)
-            # One by one, so that they are gone when the last of them starts the upload.
+            # One by one, so that their memory is free when the last of them starts the upload.
             while self._first:
                 self._append(self._first.popleft())
         else:
@@ -71,7 +71,7 @@ class Upload(Draft):
     def _append(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            # The storage's library uploads what it has once that is a part or more: here never more.
+            # The storage's library uploads once it has a part or more: here, exactly a part.
             room = self._part - self._file.tell() % self._part
             with os_errors(self._path, "written"):
                 self._file.write(rest[:room])

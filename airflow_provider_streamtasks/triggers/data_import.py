@@ -40,8 +40,8 @@ class StreamImportTrigger(StreamTaskTrigger):
             await finish(self._cancel())  # Airflow (3.3.2) cancels this very call after a second
 
     async def _cancel(self) -> None:
-        # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2). There the wait
-        # may go on, or have ended meanwhile.
+        # A triggerer that stalled and recovered kills triggers that moved elsewhere (3.3.2), where the wait
+        # may go on, or have ended.
         over = time.time() >= self.started_at + self.terms.timeout
         if over or (self.task_instance and await _compat.may_be_deferred(self.task_instance)):
             self.log.info("The wait is over, or goes on in another triggerer: nothing is cancelled")

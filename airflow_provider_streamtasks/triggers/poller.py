@@ -49,14 +49,14 @@ async def wait_for(stream_conn_id: str, wait: Wait, log: Callable[[int, str], Aw
         poller = pollers[key] = Poller(*key)
     poller.users += 1
     try:
-        # First of all, so that a connection that cannot be used is an error here and not of a poll.
+        # First, so that a connection that cannot be used is an error here, not in a poll.
         await poller.connect()
         try:
             news = poller.listen(wait)
             if not wait.over:
                 poller.join(wait)
             while not wait.over:
-                # From here, because a trigger's log finds its way by the context in which it is written.
+                # Here, because Airflow finds a trigger's log by the context of the line.
                 for level, line in await news:
                     await log(level, line)
                 news = poller.listen(wait)

@@ -71,7 +71,7 @@ class StreamSensorTrigger(StreamTaskTrigger):
     def _push(self, delivery: Delivery) -> None:
         super()._push(delivery)
         if self.began_here and self.task_instance.try_number > 1:  # type: ignore[union-attr]
-            # A worker would have begun by clearing what an earlier try left.
+            # A worker would have cleared the XComs of an earlier try when it began.
             for key in {RETURN_VALUE, FAILED_ITEMS, VALIDATION_REPORT} - delivery.xcoms.keys():
                 _compat.delete_xcom(key, **self._place())
 

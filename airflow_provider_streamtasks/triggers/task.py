@@ -29,8 +29,8 @@ _Result = TypeVar("_Result")
 BACKSTOP = 15.0
 """Seconds after the deadline at which the scheduler ends a wait whose trigger did not."""
 
-# Shared, because the event loop stands still while the garbage collector goes through what each wait holds,
-# and a logger of its own is a third of that.
+# Shared, because the garbage collector stops the event loop while it walks through what each wait holds. A
+# logger for each would be a third of that.
 log = logging.getLogger(__name__)
 _shared_terms = lru_cache(maxsize=256)(WaitTerms)
 _shared_policy = lru_cache(maxsize=256)(XComPolicy)
@@ -51,7 +51,7 @@ async def write(level: int, line: str) -> None:
     :param level: of :mod:`logging`
     """
     if log.isEnabledFor(level):
-        # In this context, by which Airflow knows whose line it is.
+        # In this context, from which Airflow knows whose line it is.
         job = partial(copy_context().run, _write, level, line)
         await asyncio.get_running_loop().run_in_executor(_writer, job)
 

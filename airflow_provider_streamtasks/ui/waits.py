@@ -92,7 +92,7 @@ def waits(where: Where, readable: Collection[str], limit: int, session: Session)
         .where(TaskInstance.dag_id.in_(readable))
         .order_by(TaskInstance.trigger_timeout.is_(None), TaskInstance.trigger_timeout, TaskInstance.id)
         .limit(limit)
-        # What these would bring along by themselves nobody reads.
+        # Nobody reads what the relationships of these would load.
         .options(lazyload("*"), joinedload(Trigger.triggerer_job))
     )
     rows = session.execute(query).all()
@@ -135,7 +135,7 @@ def _arguments(trigger: Any) -> Mapping[str, Any]:
     try:
         return dict(trigger.kwargs)
     except Exception as error:
-        # A Fernet key that was rotated away, say. The others are shown all the same.
+        # The Fernet key may have been rotated away. The other waits are shown all the same.
         log.warning("The arguments of the trigger %s cannot be read: %s", trigger.id, type(error).__name__)
         return {}
 
