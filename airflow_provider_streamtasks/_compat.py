@@ -127,7 +127,7 @@ def keeps_deadlines() -> bool:
 
 
 def gone_from_operators() -> str | None:
-    """Return what the provider must know of an operator to do without workers, and cannot; else ``None``."""
+    """Return the first name that is gone of those needed to do without workers; ``None`` if none is gone."""
     names = (OPERATOR_IS_MADE, PRE_EXECUTE, POST_EXECUTE, TASK_OUTPUT)
     return next((name.place for name in names if not name.is_there), None)
 
@@ -256,7 +256,7 @@ def drop_dag(ti: Any) -> bool:
 
 
 async def may_be_deferred(ti: Any) -> bool:
-    """Return whether an Airflow task is deferred by Airflow's books; True where that cannot be told."""
+    """Return whether Airflow's database says that an Airflow task is deferred; True if that is not known."""
     if not TASK_STATES.is_there:
         return True
     from asgiref.sync import sync_to_async

@@ -54,7 +54,7 @@ def is_mapped_over(operator: BaseOperator) -> bool:
 
 @lru_cache(maxsize=256)
 def _overridden(cls: type) -> tuple[str, ...]:
-    """Return the names of what a user's class does in another way than ours, which the triggerer knows."""
+    """Return the methods and properties of ours that a class overrides: the triggerer runs only ours."""
     ours = next(each for each in cls.__mro__ if each.__module__.partition(".")[0] == _PACKAGE)
     return tuple(
         name

@@ -159,7 +159,7 @@ class StreamClient(BaseHook):
 
     async def _areconnected(self, refused: AiohttpTransport, sent_at: float) -> bool:
         async with self._connecting:
-            # A request that was under way while the Airflow connection was read again need not read it once more.
+            # A request that was under way during the last reading need not read the connection once more.
             if self._atransport is refused and self._areread_at < sent_at:
                 self._areread_at = time.monotonic()
                 changed = await self._aread_connection()

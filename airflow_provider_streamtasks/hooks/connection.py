@@ -135,7 +135,7 @@ def _no_connection(text: str) -> str:
 
 
 def _no_json(text: str) -> str:
-    """Return where a text ceases to be JSON, without a word of it, which may be secret; else nothing."""
+    """Return where a text ceases to be JSON, without quoting it: it may be secret. Empty if it is JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:

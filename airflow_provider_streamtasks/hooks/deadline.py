@@ -142,7 +142,7 @@ class _LimitedReader(io.RawIOBase):
 
 
 class _LimitedConnection(HTTPConnection):
-    """What each of urllib3's classes of connections is mixed with, to keep the deadline."""
+    """Mixed into each of urllib3's classes of connections, to keep the deadline."""
 
     response_class = _LimitedResponse
 

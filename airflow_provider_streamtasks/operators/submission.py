@@ -126,7 +126,7 @@ class Submitter:
                 if not isinstance(error, StreamRateLimitException) or error.unrecoverable:
                     raise
                 self._budget = None
-                # Refused requests count, so a submission that comes back too early each time never gets through.
+                # Refused requests count, so a submission that always returns too early never gets through.
                 self._pause_spread(max(errors.asked_pause(error) or 0.0, min(2.0**refusals, WINDOW)))
                 refusals += 1
             else:

@@ -26,13 +26,13 @@ from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS, StreamTask
 from airflow_provider_streamtasks.protocol.wait import Ended
 
 RETURN_VALUE = "return_value"
-"""Key of the XCom that Airflow takes for what an Airflow task returned."""
+"""Key of the XCom with the return value of an Airflow task."""
 
 FAILED_ITEMS = "failed_items"
 """Key of the XCom of items that failed: item -> reason; or their number, where that would be too large."""
 
 VALIDATION_REPORT = "validation_report"
-"""Key of the XCom of what Stream's check of the files of failed imports found: import -> report."""
+"""Key of the XCom with Stream's reports on the files of failed imports: import -> report."""
 
 MAX_RESULT_SIZE = 64 * 1024
 """Bytes of an XCom at most, where nothing else is said."""

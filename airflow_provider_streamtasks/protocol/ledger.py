@@ -220,7 +220,7 @@ class Ledger:
 
 
 def _again(entry: Entry, batch: list[Item]) -> list[Item]:
-    """Return what is sent again of a batch: what failed, if it is known for all of that which item it is."""
+    """Return what is sent again of a batch: the failed items, if all of them are known by name."""
     failed: list[Item] = [item for item in batch if isinstance(item, str) and item in entry.failed_items]
     if failed and len(failed) == len(entry.failed_items):
         return failed

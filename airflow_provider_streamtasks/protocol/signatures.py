@@ -61,7 +61,7 @@ def signature(text: str) -> str:
 
 
 def secrets(url: str) -> list[str]:
-    """Return what logs must mask of a signed URL: its query, also without escapes, and what signs in it."""
+    """Return what logs must mask of a signed URL: its query, also without escapes, and its signing values."""
     query = signature(url)
     signing = [value for name, value in parse_qsl(query) if _SECRET.search(name)]
     return [secret for secret in (query, unquote(query), *signing) if secret]
