@@ -79,8 +79,8 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
             check_rendered(f"{name}[{place}]", one, other)
     elif not is_rendered(given):
         if value is None or value == "None" or _holds_none(given, value):
-            given_by = "its template, or the Airflow task whose output it is,"
-            raise ValueError(f"{name} is {shortened(value)}: {given_by} gave None")
+            why = "its template, or the Airflow task whose output it is, gave None"
+            raise ValueError(f"{name} is {shortened(value)}: {why}")
         if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
