@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
-from reprlib import repr as shortened
 from tempfile import SpooledTemporaryFile
 from typing import Any, TypeAlias
 
@@ -21,7 +20,7 @@ from airflow.sdk import Context, ObjectStoragePath, XComArg
 from airflow_provider_streamtasks.arguments import in_place_of_output
 from airflow_provider_streamtasks.operators.item_files import ItemLines
 from airflow_provider_streamtasks.operators.repeats import Repeats
-from airflow_provider_streamtasks.protocol.fields import Item, Items
+from airflow_provider_streamtasks.protocol.fields import Item, Items, quoted
 
 ItemsArgument: TypeAlias = (
     "Iterable[Any] | XComArg | str | PathLike[str] | Callable[[Context], Iterable[Any]]"
@@ -69,7 +68,7 @@ def check_known_items(spec: Items, value: Any, column: str | None = None) -> Non
         for _ in spec.parse_each(value):
             pass
     elif not isinstance(value, FromCallable) and not _is_location(value) and not _is_output(value):
-        raise ValueError(f"{spec.name} is {shortened(value)}: {_ALLOWED}{in_place_of_output(value)}")
+        raise ValueError(f"{spec.name} is {quoted(value)}: {_ALLOWED}{in_place_of_output(value)}")
 
 
 class ItemFile:
@@ -136,7 +135,7 @@ def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
             )
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
             raise ValueError(
-                f"{spec.name}: the callable returned {shortened(items)}: an iterable of items is needed"
+                f"{spec.name}: the callable returned {quoted(items)}: an iterable of items is needed"
             )
     # A set has another order in each process, and a retry must find the same batches.
     return sorted(items, key=repr) if isinstance(items, Set) else items

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from reprlib import repr as shortened
 from typing import Any
 from urllib.parse import unquote
 
 from airflow_provider_streamtasks.arguments import given, is_rendered, known
 from airflow_provider_streamtasks.operators.base import StreamBaseOperator
 from airflow_provider_streamtasks.operators.items import ItemsArgument, item_source
-from airflow_provider_streamtasks.protocol.fields import Anything, Choice, Items, Text, Whole
+from airflow_provider_streamtasks.protocol.fields import Anything, Choice, Items, Text, Whole, quoted
 from airflow_provider_streamtasks.protocol.operations import Operation, any_operation
 
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -132,4 +131,4 @@ def _fields(argument: str, value: Any) -> dict[str, Any]:
 
 
 def _no_fields(argument: str, value: Any) -> ValueError:
-    return ValueError(f"{argument} is {shortened(value)}: a dictionary with string keys is needed")
+    return ValueError(f"{argument} is {quoted(value)}: a dictionary with string keys is needed")

@@ -22,6 +22,13 @@ MAX_SECONDS = 1e9
 """Seconds that may be asked for: 31 years, and less than what Airflow and Python can add to a date."""
 
 
+def quoted(value: Any) -> str:
+    """Return what was given, for an error: of a row or an object its type alone, for it may be a person."""
+    if value and isinstance(value, Mapping | list | tuple):
+        return f"a {type(value).__name__}"
+    return shortened(without_signature(value))
+
+
 class Field(Protocol[T_co]):
     """A kind of value."""
 
@@ -65,8 +72,7 @@ class Text:
         if not isinstance(value, str) or not re.fullmatch(self.form, value):
             like = f" like {self.example!r}" if self.example else ""
             without = f" without {self.without}" if self.without else ""
-            given = shortened(without_signature(value))
-            raise ValueError(f"{name} is {given}: a non-empty string{like}{without} is needed")
+            raise ValueError(f"{name} is {quoted(value)}: a non-empty string{like}{without} is needed")
         if len(value) > self.max_length:
             raise ValueError(f"{name} has {len(value)} characters: {self.max_length} are allowed")
         return value
@@ -186,10 +192,10 @@ class Object:
     def parse(self, name: str, value: Any) -> dict[str, Any]:
         """Return the object."""
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise ValueError(f"{name} is {shortened(value)}: a dictionary with string keys is needed")
+            raise ValueError(f"{name} is {quoted(value)}: a dictionary with string keys is needed")
         for key in self.required:
             if value.get(key) is None:
-                raise ValueError(f"{name} is {shortened(value)}: it must hold {key!r}")
+                raise ValueError(f"{name} is {quoted(value)}: it must hold {key!r}")
         if self.keys is None:
             _check_json(name, value)
             return dict(value)
@@ -250,7 +256,7 @@ def _check_json(name: str, value: Any) -> None:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is {shortened(value)}: a JSON value is needed ({error})") from None
+        raise ValueError(f"{name} is {quoted(value)}: a JSON value is needed ({error})") from None
 
 
 @dataclass(frozen=True)

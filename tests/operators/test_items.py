@@ -198,7 +198,7 @@ A_LIST = "a list, the output of another Airflow task, a callable that takes the 
         (lambda context: None, "cids: the callable returned None: an iterable of items is needed"),
         (lambda context: "messaging:a", "cids: the callable returned 'messaging:a': an iterable"),
         (lambda context: b"messaging:a", "cids: the callable returned b'messaging:a': an iterable"),
-        (lambda context: {"messaging:a": 1}, "cids: the callable returned {'messaging:a': 1}: an iterable"),
+        (lambda context: {"messaging:a": 1}, "cids: the callable returned a dict: an iterable"),
         (lambda context: 5, "cids: the callable returned 5: an iterable"),
         (lambda context: Frame(), "cids: the callable returned a Frame: one of its columns is needed"),
         (lambda context: iter([*CIDS, "general"]), "an item of cids is 'general'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from airflow.sdk import DAG
 from airflow.serialization.helpers import serialize_template_field
 
 from airflow_provider_streamtasks.exceptions import StreamTaskException
-from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
+from airflow_provider_streamtasks.operators.chat import (
+    StreamChannelBatchUpdateOperator,
+    StreamDeleteChannelsOperator,
+)
+from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import (
     StreamDeactivateUsersOperator,
     StreamReactivateUsersOperator,
@@ -182,3 +187,31 @@ def assert_nothing_personal(run: Run, logs: Logs) -> None:
     left = json.dumps([run.xcoms, run.store.values, run.events]) + logs.text
     assert "Springfield" not in left
     assert "+1-555" not in left
+
+
+JOE = {"id": "joe", "name": "Joe Smith", "born": datetime(1990, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        StreamDeactivateUsersOperator(task_id="users", user_ids=lambda context: [tuple(JOE.values())]),
+        StreamDeactivateUsersOperator(task_id="users", user_ids=lambda context: [JOE]),
+        StreamDeactivateUsersOperator(task_id="users", user_ids=lambda context: {"joe": JOE}),
+        StreamOperationOperator(
+            task_id="any", path="/api/v2/x", items=lambda context: [JOE], items_field="users"
+        ),
+        StreamOperationOperator(task_id="any", path="/api/v2/x", body="{{ params.body }}"),
+        StreamChannelBatchUpdateOperator(
+            task_id="add",
+            operation="addMembers",
+            filter={"types": {"$in": ["a"]}},
+            members="{{ params.members }}",
+        ),
+    ],
+)
+def test_an_error_about_a_row_does_not_quote_it(operator: Any, connection: None) -> None:
+    operator.body, operator.members = {"user": JOE}, [{"name": "Joe Smith"}]
+    with pytest.raises(ValueError, match=r": .* is needed|it must hold 'user_id'") as raised:
+        operator.execute(Run().context)
+    assert "Smith" not in str(raised.value)
