@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+_NOT_PACKED = frozenset({"identity", "utf-8"})
+"""Content-Encodings with which a file is as it is. Some tools write the character set there."""
+
 
 class Answer(Enum):
     """What an error that a storage raised says about a file."""
@@ -58,7 +61,8 @@ def refuse_unpacked(details: Mapping[str, Any]) -> None:
     :raises ValueError: if it is one
     """
     settings = details.get("content_settings") or {}
-    if encoding := details.get("contentEncoding") or settings.get("content_encoding"):
+    encoding = details.get("contentEncoding") or settings.get("content_encoding") or "identity"
+    if encoding.lower() not in _NOT_PACKED:
         raise ValueError(
             f"the storage has it with Content-Encoding {encoding!r}, so its library would unpack it and lose "
             "the end: store it without that (a .gz file needs none)"

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_streamtasks.transfers.answers import Answer, may_write, meaning, os_errors
+from airflow_provider_streamtasks.transfers.answers import (
+    Answer,
+    may_write,
+    meaning,
+    os_errors,
+    refuse_unpacked,
+)
 
 
 class WithStatus(Exception):
@@ -64,6 +71,22 @@ def test_an_error_that_causes_itself() -> None:
 def test_one_may_write_only_where_nothing_can_be_lost(answer: Answer, keeps_others: bool) -> None:
     expected = answer is Answer.NOT_FOUND or (answer is Answer.FORBIDDEN and keeps_others)
     assert may_write(answer, keeps_others=keeps_others) is expected
+
+
+ENCODINGS = {
+    **dict.fromkeys(("gzip", "GZIP", "br", "gzip, utf-8"), True),
+    # Tools write the character set there, and the libraries leave such a file alone.
+    **dict.fromkeys(("", "identity", "UTF-8"), False),
+}
+
+
+@pytest.mark.parametrize(("encoding", "refused"), ENCODINGS.items())
+@pytest.mark.parametrize("place", ["google", "azure"])
+def test_only_what_a_library_may_unpack_is_refused(place: str, encoding: str, refused: bool) -> None:
+    settings = {"content_encoding": encoding}
+    details = {"contentEncoding": encoding} if place == "google" else {"content_settings": settings}
+    with pytest.raises(ValueError, match=encoding) if refused else nullcontext():
+        refuse_unpacked(details)
 
 
 class Expired(OSError):
