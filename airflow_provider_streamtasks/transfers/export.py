@@ -141,12 +141,14 @@ class StreamExportToObjectStorageOperator(BaseOperator):
             exports = [ExportFile(self.hook, self.hook.get_task(task_id)) for task_id in task_ids]
             places = self._places(folder, exports)
             self._lineage = ExportLineage(self.hook.get_conn().connection.credentials, self._operations)
+            stored: list[StoredFile] = []
             with quiet(folder):
                 for export, place in zip(exports, places, strict=True):
-                    self._lineage.add(place, self._store(export, place))
+                    stored.append(self._store(export, place))
+                    if stored[-1].stream_task_id:  # else it is somebody's file that was left
+                        self._lineage.add(place, stored[-1])
         finally:
             self.hook.close()
-        stored = [file for _, file in self._lineage.files]
         files = [each.to_dict() for each in stored]
         if self.do_xcom_push:
             context["ti"].xcom_push(PATHS_KEY, [each.path for each in stored])

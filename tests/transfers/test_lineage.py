@@ -249,6 +249,22 @@ def test_after_a_failure_it_names_what_was_stored_before(
     assert [each["name"] for each in event["outputs"]] == [f"{tmp_path}/exports/{first}.jsonl"]
 
 
+def test_a_file_of_somebody_else_that_is_left_comes_from_no_export(
+    export: Export, run: StoringRun, tmp_path: Path, collector: Any
+) -> None:
+    (tmp_path / "x").write_text("somebody else's")
+    operator = StreamExportToObjectStorageOperator(
+        task_id="store",
+        stream_task_id=export(CONTENT),
+        destination=f"file://{tmp_path}/",
+        file_name="x",
+        overwrite="skip",
+    )
+    assert operator.execute(run.context)["path"] == f"file://{tmp_path}/x"
+    assert operator.get_openlineage_facets_on_complete(None) is None
+    assert not collector.has_collected
+
+
 def test_nothing_stored_is_nothing_to_report(run: StoringRun, connection: None, tmp_path: Path) -> None:
     operator = StreamExportToObjectStorageOperator(
         task_id="store", stream_task_id=[], destination=f"file://{tmp_path}/exports/"
