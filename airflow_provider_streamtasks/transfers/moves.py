@@ -55,7 +55,7 @@ def _on_disk(path: ObjectStoragePath, place: str, replace: bool) -> None:
 
 
 def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
-    from asyncssh.sftp import SFTPFailure, SFTPOpUnsupported
+    from asyncssh.sftp import SFTPFailure, SFTPNoSuchFile, SFTPOpUnsupported
     from fsspec.asyn import sync
 
     fs: Any = path.fs
@@ -71,6 +71,8 @@ def _over_sftp(path: ObjectStoragePath, place: str, replace: bool) -> None:
 
     try:
         sync(fs.loop, rename)
+    except SFTPNoSuchFile as error:
+        raise FileNotFoundError(str(error)) from error
     except SFTPFailure as error:
         _check_free(path)
         raise OSError(f"{path} cannot be given its name: {error}") from error

@@ -475,18 +475,6 @@ def test_a_killed_process_leaves_no_half_file_and_the_next_one_cleans_up(
     assert (folder / f"{task_id}.jsonl").read_bytes() == CONTENT * 1000
 
 
-def test_two_runs_for_one_name_leave_one_whole_file_and_the_slower_one_says_why_it_fails(
-    export: Export, host: StorageHost, store: Store, tmp_path: Path
-) -> None:
-    task_id = export(CONTENT * 1000)
-    host.troubles += [Trouble(cut=20_000), Trouble(before=lambda: store(task_id))]
-    with pytest.raises(FileNotFoundError, match=rf"another run.*: 'file://{tmp_path}/exports/{task_id}"):
-        store(task_id)
-    assert files(tmp_path / "exports")[f"{task_id}.jsonl"] == CONTENT * 1000
-    assert len(files(tmp_path / "exports")) == 2
-    assert store(task_id)["items"] == 1001
-
-
 # -- memory --------------------------------------------------------------------------------------------------
 
 _MEASURING = """

@@ -27,7 +27,7 @@ from tests.airflow_tasks import Run
 from tests.conftest import Logs
 from tests.transfers.conftest import Export, Store
 from tests.transfers.hosts import StorageHost, Trouble
-from tests.transfers.stores import OVER_HTTP
+from tests.transfers.stores import HERE, OVER_HTTP
 from tests.transfers.stores import Store as Storage
 
 MIB = 2**20
@@ -261,6 +261,19 @@ def test_a_killed_process_leaves_nothing_after_the_next_success(
     is_stored(storage, LARGE, store(task_id, destination=storage.folder, file_name="x"))
     if storage.name != "s3":  # where a lifecycle rule is needed
         assert storage.unfinished() == []
+
+
+@pytest.mark.parametrize("one_storage", [name for name in HERE if name not in OVER_HTTP], indirect=True)
+def test_two_runs_for_one_name_leave_one_whole_file_and_the_slower_one_says_why_it_fails(
+    storage: Storage, export: Export, host: StorageHost, store: Store
+) -> None:
+    arguments = {"destination": storage.folder, "file_name": "x"}
+    task_id = export(SMALL)
+    host.troubles += [Trouble(cut=100), Trouble(before=lambda: store(task_id, **arguments))]
+    with pytest.raises(FileNotFoundError, match=f"another run.*: '{storage.folder}x'"):
+        store(task_id, **arguments)
+    assert storage.unfinished() == []
+    is_stored(storage, SMALL, store(task_id, **arguments))
 
 
 def test_two_hundred_mebibytes(storage: Storage, export: Export, host: StorageHost, store: Store) -> None:
