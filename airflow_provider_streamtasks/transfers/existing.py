@@ -18,6 +18,7 @@ def existing(path: ObjectStoragePath, *, keeps_others: bool) -> bool:
 
     :param keeps_others: whether the storage itself refuses to replace a file. Then one may also write where
         the role may not look.
+    :raises IsADirectoryError: if a folder is in the place
     :raises Exception: if the storage does not tell: what its library raises
     """
     fs: Any = path.fs
@@ -28,4 +29,6 @@ def existing(path: ObjectStoragePath, *, keeps_others: bool) -> bool:
         if may_write(meaning(error), keeps_others=keeps_others):
             return False
         raise
-    return not (storage_of(path.protocol).whole_at_close and found.get("type") == "directory")
+    if found.get("type") == "directory" and not storage_of(path.protocol).whole_at_close:
+        raise IsADirectoryError(f"{path} is a folder")
+    return found.get("type") != "directory"

@@ -319,13 +319,6 @@ def test_what_is_there_stays_until_the_new_file_is_complete(
     assert files(tmp_path / "exports") == before
 
 
-def test_a_folder_is_in_the_place(export: Export, store: Store, tmp_path: Path) -> None:
-    (tmp_path / "exports" / "x").mkdir(parents=True)
-    with pytest.raises(IsADirectoryError):
-        store(export(), file_name="x")
-    assert list((tmp_path / "exports" / "x").iterdir()) == []
-
-
 # -- Stream tasks that are no finished exports ---------------------------------------------------------------
 
 

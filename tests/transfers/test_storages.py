@@ -27,7 +27,7 @@ from tests.airflow_tasks import Run
 from tests.conftest import Logs
 from tests.transfers.conftest import Export, Store
 from tests.transfers.hosts import StorageHost, Trouble
-from tests.transfers.stores import HERE, OVER_HTTP
+from tests.transfers.stores import HERE, OVER_HTTP, Disk
 from tests.transfers.stores import Store as Storage
 
 MIB = 2**20
@@ -39,6 +39,7 @@ WHOLE_PARTS = LARGE[: 2 * PART]
 OTHER = b"somebody else's"
 FILES = ["x", "x.manifest.json"]
 over_http = pytest.mark.parametrize("one_storage", OVER_HTTP, indirect=True)
+in_folders = pytest.mark.parametrize("one_storage", [n for n in HERE if n not in OVER_HTTP], indirect=True)
 MOST_REQUESTS = {"s3": 4, "azure": 8, "google": 8}
 
 
@@ -263,7 +264,16 @@ def test_a_killed_process_leaves_nothing_after_the_next_success(
         assert storage.unfinished() == []
 
 
-@pytest.mark.parametrize("one_storage", [name for name in HERE if name not in OVER_HTTP], indirect=True)
+@in_folders
+@pytest.mark.parametrize("overwrite", ["error", "skip", "overwrite"])
+def test_a_folder_is_in_the_place(storage: Disk, overwrite: str, export: Export, store: Store) -> None:
+    (storage.root / "x").mkdir()
+    with pytest.raises(IsADirectoryError, match=f"^{storage.folder}x is a folder$"):
+        store(export(), destination=storage.folder, file_name="x", overwrite=overwrite)
+    (storage.root / "x").rmdir()  # empty as it was
+
+
+@in_folders
 def test_two_runs_for_one_name_leave_one_whole_file_and_the_slower_one_says_why_it_fails(
     storage: Storage, export: Export, host: StorageHost, store: Store
 ) -> None:
