@@ -40,7 +40,6 @@ async def wait_for(stream_conn_id: str, wait: Wait, log: Callable[[int, str], Aw
 
     :param stream_conn_id: the Airflow connection
     :param log: is called with both parts of each :data:`Line`
-    :raises StreamException: if the Airflow connection cannot be used as it is
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     key = stream_conn_id, wait.pollable.endpoint
@@ -49,20 +48,16 @@ async def wait_for(stream_conn_id: str, wait: Wait, log: Callable[[int, str], Aw
         poller = pollers[key] = Poller(*key)
     poller.users += 1
     try:
-        # First, so that a connection that cannot be used is an error here, not in a poll.
-        await poller.connect()
-        try:
+        news = poller.listen(wait)
+        if not wait.over:
+            poller.join(wait)
+        while not wait.over:
+            # Here, because Airflow finds a trigger's log by the context of the line.
+            for level, line in await news:
+                await log(level, line)
             news = poller.listen(wait)
-            if not wait.over:
-                poller.join(wait)
-            while not wait.over:
-                # Here, because Airflow finds a trigger's log by the context of the line.
-                for level, line in await news:
-                    await log(level, line)
-                news = poller.listen(wait)
-        finally:
-            poller.leave(wait)
     finally:
+        poller.leave(wait)
         poller.users -= 1
         if not poller.users:
             del pollers[key]
@@ -89,14 +84,6 @@ class Poller:
         self._context = contextvars.Context()
         self._polls: set[asyncio.Task[None] | None] = set()
         self._timer: asyncio.TimerHandle | None = None
-
-    async def connect(self) -> None:
-        """
-        Read the Airflow connection, unless somebody has.
-
-        :raises StreamException: if it cannot be used as it is
-        """
-        self.budget.share = (await self._hook.aget_conn()).connection.rate_limit_share
 
     def listen(self, wait: Wait) -> asyncio.Future[list[Line]]:
         """Return what is done as soon as a wait has lines for the log, or is over."""
@@ -152,6 +139,8 @@ class Poller:
         poll: Poll | None = first
         while poll is not None:
             answer, limit = await self._hook.apoll(*poll)
+            if limit is not None:
+                self.budget.share = (await self._hook.aget_conn()).connection.rate_limit_share
             now = time.time()
             seen = self.plan.saw(poll, answer, limit, now)
             self._metrics.polled(answer, seen, self.plan, now)

@@ -278,6 +278,7 @@ UNSET = {"password": None}
         ({"silent_fail": True}, LATE, AirflowSensorTimeout),
         ({"silent_fail": True}, FAILED, StreamTaskFailed),
         ({"silent_fail": True}, REFUSED, AirflowSensorTimeout),
+        ({"silent_fail": True}, UNSET, AirflowSensorTimeout),
         ({"silent_fail": True, "soft_fail": True}, REFUSED, AirflowSkipException),
     ],
 )

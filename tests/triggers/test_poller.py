@@ -207,8 +207,9 @@ async def test_a_connection_that_cannot_be_used_is_reported_and_leaves_nothing(
     set_connection: SetConnection,
 ) -> None:
     set_connection(password="")
+    await waited(wait := wait_of("a"))
     with pytest.raises(StreamConfigurationError, match="API secret"):
-        await waited(wait_of("a"))
+        wait.result()
     await asyncio.gather(*task._finishing)
     assert pollers() == {}
 
