@@ -158,7 +158,9 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
             "An Airflow task with nothing to wait for can return an empty list."
         )
     for task_id in ids:
-        if not isinstance(task_id, str) or task_id.strip() in ("", ".", "..", "None"):
+        # Halves of surrogate pairs can stand neither in a URL nor in a log.
+        text = task_id.encode(errors="ignore").decode() if isinstance(task_id, str) else ""
+        if text != task_id or text.strip() in ("", ".", "..", "None"):
             raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}{in_place_of_output(task_id)}")
         if _TEMPLATE.search(task_id):
             raise ValueError(f"{name} holds {shortened(task_id)}: {_NOT_RENDERED}")

@@ -15,7 +15,7 @@ from airflow_provider_streamtasks.exceptions import StreamException
 from airflow_provider_streamtasks.hooks.client import StreamClient
 from airflow_provider_streamtasks.hooks.polls import Polls
 from airflow_provider_streamtasks.protocol import errors
-from airflow_provider_streamtasks.protocol.fields import Seconds, Text
+from airflow_provider_streamtasks.protocol.fields import Seconds, Segment, Text
 from airflow_provider_streamtasks.protocol.messages import Message
 from airflow_provider_streamtasks.protocol.operations import Operation
 from airflow_provider_streamtasks.protocol.rate_limits import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MAX_CLOCK_SKEW = 60.0
 """Seconds between our clock and Stream's from which ``test_connection`` mentions them."""
 
-_ID = Text(max_length=sys.maxsize)  # how long one may be, only Stream knows
+_ID = Segment(Text(max_length=sys.maxsize))  # how long one may be, only Stream knows
 
 
 class StreamHook(StreamClient):

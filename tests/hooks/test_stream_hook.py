@@ -323,7 +323,7 @@ def test_one_id_is_not_taken_for_a_list_of_its_letters(hook: StreamHook, start_t
     assert [task.task_id for task in hook.wait_for_tasks(task_id)] == [task_id]
 
 
-@pytest.mark.parametrize("wrong", [None, 5, "", {"task_id": "a"}, ["a", 5]])
+@pytest.mark.parametrize("wrong", [None, 5, "", ".", "..", "\ud800", {"task_id": "a"}, ["a", 5]])
 def test_what_is_no_id_is_not_waited_for(
     wrong: Any, connection: None, control: SandboxControl, hook: StreamHook
 ) -> None:

@@ -593,6 +593,7 @@ def test_the_deadline_counts_from_the_first_poke(
         ({"stream_task_id": "  "}, "stream_task_id holds '  '", "or a list of ids, is needed"),
         ({"stream_task_id": ".."}, "stream_task_id holds '..'", "or a list of ids, is needed"),
         ({"stream_task_id": "None"}, "stream_task_id holds 'None'", "or a list of ids, is needed"),
+        ({"stream_task_id": "\ud800"}, "stream_task_id holds '\\ud800'", "or a list of ids, is needed"),
         ({"stream_task_id": ["a", 5]}, "stream_task_id holds 5", "or a list of ids, is needed"),
         ({"stream_task_id": ["a", [""]]}, "stream_task_id holds ''", "or a list of ids, is needed"),
         ({"stream_task_id": [{"a": 1}]}, "stream_task_id holds {'a': 1}", "or a list of ids, is needed"),
