@@ -369,8 +369,8 @@ class Ended:
     @property
     def failure(self) -> StreamTaskException | StreamTaskTimeout | None:
         """Why the wait is no success: one failed, or else one was not finished; ``None`` if all completed."""
-        if failed := [task for task in self.finished if task.failed]:
-            return failure(failed, self.open_task_ids, self.noun)
+        if failed := {task.task_id: task for task in self.finished if task.failed}:
+            return failure(list(failed.values()), self.open_task_ids, self.noun)
         if not self.open_task_ids:
             return None
         return timed_out(self.open_task_ids, self.timeout, self.noun, self.last_error)

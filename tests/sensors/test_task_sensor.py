@@ -329,6 +329,14 @@ def test_of_a_list_all_that_failed_are_named(start_task: StartTask, run: Run, mo
     assert raised.value.task_ids == [first, second]
 
 
+def test_what_is_listed_twice_fails_once(start_task: StartTask, run: Run, mode: dict[str, Any]) -> None:
+    failed = start_task(end="failed")
+    with pytest.raises(StreamTaskFailed) as raised:
+        execute(run, [failed, failed], **mode)
+    assert raised.value.task_ids == [failed]
+    assert str(raised.value).count(failed) == 1
+
+
 def test_of_a_list_the_failed_outweigh_the_unfinished(
     start_task: StartTask, run: Run, mode: dict[str, Any]
 ) -> None:
