@@ -107,7 +107,8 @@ class Import:
 
     def _status(self, state: int | str) -> str:
         if isinstance(state, str):
-            return "failed" if "failed" in state.lower() else _ON_THE_WAY.get(state, state)
+            state = state.lower()
+            return "failed" if "failed" in state else _ON_THE_WAY.get(state, state)
         if state in self.completed_states:
             return "completed"
         return "failed" if state in self.failed_states else "running"

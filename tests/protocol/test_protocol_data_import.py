@@ -31,6 +31,8 @@ def answer(body: Any) -> Response:
         ("analyze_failed", "failed"),
         ("waiting_confirmation", "waiting_confirmation"),
         ("completed", "completed"),
+        ("Completed", "completed"),
+        ("ANALYZING", "running"),
         ("something_new", "something_new"),
     ],
 )
