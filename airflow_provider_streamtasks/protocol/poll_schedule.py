@@ -88,7 +88,8 @@ class PollSchedule:
             now, bin_ = end, bin_ + 1
 
     def saw_open(self, before: float, age: float) -> None:
-        """Learn that a Stream task did not finish between two ages."""
+        """Learn that a Stream task did not finish between two ages: nothing where a clock stepped back."""
+        age = max(before, age)
         bin_, last = _bin(before), _bin(age)
         while bin_ < last:
             self._watched[bin_] += _EDGES[bin_ + 1] - before

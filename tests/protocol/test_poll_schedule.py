@@ -25,6 +25,14 @@ def test_while_nothing_is_known_the_square_root_of_the_age_decides(age: float) -
     assert PollSchedule().interval(age) == pytest.approx(max(1.0, usual_interval(age)), rel=0.2)
 
 
+def test_nothing_is_learned_while_a_clock_steps_back() -> None:
+    schedule = PollSchedule()
+    for _ in range(100):
+        schedule.saw_open(1000.0, 10.0)
+        schedule.saw_finish(1000.0, 10.0)
+    assert schedule.interval(1000.0) == pytest.approx(PollSchedule().interval(1000.0))
+
+
 def test_an_age_below_zero_is_none() -> None:
     assert PollSchedule().interval(-5) == PollSchedule().interval(0)
 
