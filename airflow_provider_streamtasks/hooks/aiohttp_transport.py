@@ -154,6 +154,9 @@ def _classify(error: BaseException, *, proxied: bool) -> tuple[str, bool]:
         return "connection_refused", False
     if isinstance(error, asyncio.TimeoutError):
         return "timeout", not isinstance(error, aiohttp.ConnectionTimeoutError)
-    if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+    if isinstance(
+        error,
+        aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | aiohttp.ClientResponseError | OSError,
+    ):
         return "connection_reset", True
     return "unknown", True

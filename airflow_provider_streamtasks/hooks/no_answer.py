@@ -39,7 +39,8 @@ def no_answer(
         what = f"no trusted TLS connection to {where}: {_tls_reason(str(error))}"
     else:
         what = {
-            "connection_reset": f"{where} closed the connection before its answer was complete",
+            "connection_reset": f"{where} closed the connection before its answer was complete, or the "
+            "answer is no HTTP",
             "dns_failure": f"the host of {where} has no address: check the base URL (the connection's host)",
             "proxy": f"the proxy to {where} cannot be reached, or does not let us through: check "
             "HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment",

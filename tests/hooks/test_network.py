@@ -21,7 +21,7 @@ from airflow_provider_streamtasks.protocol.tasks import STREAM_TASKS
 from airflow_provider_streamtasks.sandbox import Sandbox, SandboxControl
 from tests.conftest import Logs, SetConnection, StartTask
 from tests.hooks.conftest import WaitFor
-from tests.servers import answering, folder_of_authorities, forwarding, self_signed
+from tests.servers import answering, dripping, folder_of_authorities, forwarding, self_signed
 
 BUDGETS = b'{"server_side": {}, "status": "completed"}'
 
@@ -460,3 +460,14 @@ def test_a_connection_that_breaks_is_reported(
 ) -> None:
     control.fault(kind, operation="GetTask")
     assert "closed the connection before its answer was complete" in what_passes(wait_for, hook, logs)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"]
+)
+def test_an_answer_that_is_no_http_is_reported(
+    set_connection: SetConnection, wait_for: WaitFor, hook: StreamHook, logs: Logs, answer: bytes
+) -> None:
+    with dripping([answer], pause=0) as (url, _):
+        set_connection(host=url)
+        assert "its answer was complete, or the answer is no HTTP" in what_passes(wait_for, hook, logs)
