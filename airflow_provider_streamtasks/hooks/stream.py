@@ -298,7 +298,7 @@ class StreamHook(StreamClient):
         :param timeout: seconds to wait (default: ``[streamtasks] timeout``, 60). 0 polls once.
         :raises StreamTaskException: if Stream says that it failed, or that its work did. A failure without a
             reason, or of a rate limit inside Stream, is confirmed by two more polls over ten seconds.
-        :raises StreamTaskTimeout: if it is not finished in time. Stream goes on with it.
+        :raises StreamTaskTimeout: if it is not finished in time. Stream may go on with it.
         :raises StreamApiException: at once for an error that does not pass (401, 403, an unknown task)
         :raises StreamException: after five minutes of nothing but errors
         """

@@ -70,7 +70,7 @@ def timed_out(
         "The last poll brought no status, so it is not known whether Stream goes on with "
         f"{them}: {last_error}"
         if last_error
-        else f"Stream goes on with {them}: waiting ended, not the work."
+        else f"Waiting ended, not the work: Stream may go on with {them}."
     )
     return StreamTaskTimeout(
         f"Stream did not finish {in_words(task_ids, noun)} within {seconds:.10g} s. {now}",

@@ -82,7 +82,7 @@ class StreamTaskSensor(_compat.PacedSensor, StreamTaskWaiter):
         ``[streamtasks] max_result_size``, 65,536)
     :param redact_result_urls: whether URLs in results lose their signature before they become XComs
         (default: ``[streamtasks] redact_result_urls``, False)
-    :raises AirflowSensorTimeout: if the deadline passed. Stream goes on with its task.
+    :raises AirflowSensorTimeout: if the deadline passed. Stream may go on with its task.
     :raises StreamTaskTimeout: with ``soft_fail``, if the last poll before the deadline brought no status
     :raises StreamTaskFailed: if Stream says that the Stream task failed
     :raises StreamApiException: for an error that does not pass: key or secret refused, unknown Stream task

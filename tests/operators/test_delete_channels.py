@@ -366,7 +366,7 @@ def test_failed_is_a_failure_that_airflow_may_retry(
 
 def test_the_deadline_is_a_sensor_timeout(run: Run, control: SandboxControl, waiting: dict[str, Any]) -> None:
     control.fate(end="never")
-    with pytest.raises(AirflowSensorTimeout, match=r"within 0\.4 s\. Stream goes on with it"):
+    with pytest.raises(AirflowSensorTimeout, match=r"within 0\.4 s\. Waiting ended, not the work"):
         execute(run, wait_timeout=0.4, **waiting)
     assert run.xcoms["task_ids"] == started(control)
 

@@ -5,12 +5,12 @@ import pytest
 from airflow_provider_streamtasks.protocol.failures import partial_failure, timed_out
 
 
-def test_the_message_of_a_timeout_says_that_stream_goes_on() -> None:
+def test_the_message_of_a_timeout_says_that_stream_may_go_on() -> None:
     assert str(timed_out(["a"], 60)) == (
-        "Stream did not finish the Stream task a within 60 s. Stream goes on with it: waiting ended, "
-        "not the work."
+        "Stream did not finish the Stream task a within 60 s. Waiting ended, not the work: Stream may go on "
+        "with it."
     )
-    assert "goes on with them" in str(timed_out(["a", "b"], 60))
+    assert "may go on with them" in str(timed_out(["a", "b"], 60))
 
 
 def test_the_message_of_a_timeout_without_a_status_claims_nothing() -> None:

@@ -714,7 +714,7 @@ def test_an_error_that_passed_leaves_nothing_in_a_timeout() -> None:
     wait = Wait(["a"], wait_terms(timeout=20.0), START)
     seen(wait, api_error(503), 1)
     seen(wait, "running", 20)
-    with pytest.raises(StreamTaskTimeout, match="waiting ended, not the work"):
+    with pytest.raises(StreamTaskTimeout, match="Waiting ended, not the work"):
         wait.result()
 
 
