@@ -24,7 +24,7 @@ def existing(path: ObjectStoragePath, *, keeps_others: bool) -> bool:
     fs: Any = path.fs
     fs.invalidate_cache(path.parent.path)
     try:
-        found = fs.info(path.path)
+        found: dict[str, Any] = fs.info(path.path)
     except Exception as error:
         if may_write(meaning(error), keeps_others=keeps_others):
             return False

@@ -201,7 +201,11 @@ JOE = {"id": "joe", "name": "Joe Smith", "born": datetime(1990, 1, 1)}
         StreamOperationOperator(
             task_id="any", path="/api/v2/x", items=lambda context: [JOE], items_field="users"
         ),
-        StreamOperationOperator(task_id="any", path="/api/v2/x", body="{{ params.body }}"),
+        StreamOperationOperator(
+            task_id="any",
+            path="/api/v2/x",
+            body="{{ params.body }}",  # type: ignore[arg-type]
+        ),
         StreamChannelBatchUpdateOperator(
             task_id="add",
             operation="addMembers",
