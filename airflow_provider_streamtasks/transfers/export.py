@@ -126,7 +126,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         self.gzip = Flag().parse("gzip", gzip)
         self.overwrite = Choice(_POLICIES).parse("overwrite", overwrite)
         self.stream_conn_id = known("stream_conn_id", stream_conn_id, Text())
-        self.storage_conn_id = storage_conn_id
+        self.storage_conn_id = storage_conn_id and known("storage_conn_id", storage_conn_id, Text())
 
     @cached_property
     def hook(self) -> StreamHook:

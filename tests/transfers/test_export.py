@@ -159,7 +159,9 @@ def test_two_exports_need_two_names(export: Export, store: Store, host: StorageH
     assert host.requests == []
 
 
-@pytest.mark.parametrize("arguments", [{"overwrite": "maybe"}, {"gzip": 1}, {"destination": " "}])
+@pytest.mark.parametrize(
+    "arguments", [{"overwrite": "maybe"}, {"gzip": 1}, {"destination": " "}, {"storage_conn_id": 5}]
+)
 def test_an_argument_that_makes_no_sense_is_an_import_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         StreamExportToObjectStorageOperator(
