@@ -62,7 +62,11 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
             raise source.failed from None
         raise
     if not 200 <= answer.status_code < 300:
-        raise StreamApiException(f"{host} did not take the upload", status_code=answer.status_code)
+        raise StreamApiException(
+            f"{host} did not take the upload",
+            status_code=answer.status_code,
+            hint="Another try uploads it to a new URL.",
+        )
 
 
 def download(url: str, start: int = 0, etag: str = "") -> Download:

@@ -73,6 +73,8 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
             path = self._upload()
             if store:
                 store.set(key, path)
+        else:
+            self.log.info("An earlier try has uploaded the file, as %s", path)
         self.path = path
         return super()._submit(context, stored)
 

@@ -13,6 +13,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.exceptions import StreamApiException, StreamTaskException
+from airflow_provider_streamtasks.notifications.advice import advice
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
 from airflow_provider_streamtasks.sandbox import SandboxControl, running_sandbox
 from airflow_provider_streamtasks.sensors.data_import import StreamImportSensor
@@ -99,7 +100,7 @@ class TestFirstGeneration:
         assert "api_key" not in upload["query"]
 
     def test_a_retry_uploads_nothing_again(
-        self, file: Path, connection: None, control: SandboxControl
+        self, file: Path, connection: None, control: SandboxControl, logs: Logs
     ) -> None:
         control.fault("api_error", operation="CreateImport", status=400, code=4, times=1)
         run = Run()
@@ -107,6 +108,15 @@ class TestFirstGeneration:
             run.execute(lambda: first(str(file)))
         run.execute(lambda: first(str(file)))
         assert operations(control) == ["CreateImportURL", "Upload", "CreateImport", "CreateImport"]
+        assert "An earlier try has uploaded the file, as s3://stream-import/1/" in logs.text
+
+    def test_a_refused_upload_is_not_said_to_be_refused_every_time(
+        self, file: Path, connection: None, control: SandboxControl
+    ) -> None:
+        control.fault("expired", operation="Upload")
+        with pytest.raises(StreamApiException) as raised:
+            Run().execute(lambda: first(str(file)))
+        assert advice(raised.value, submits=True) == "Another try uploads it to a new URL."
 
     @pytest.mark.parametrize("operation", ["CreateImportURL", "Upload"])
     def test_what_breaks_before_the_submission_leaves_nothing_in_doubt_although_nothing_is_recorded(
