@@ -24,6 +24,7 @@ CLEAR = {
     "localhost as a user": "http://localhost@evil.example",
     "loopback as user and password": "http://127.0.0.1:80@evil.example",
     "a backslash before the at": "http://127.0.0.1\\@evil.example",
+    "loopback behind a backslash": "http://evil.example\\@127.0.0.1",
     "an encoded at": "http://localhost%40evil.example",
     "an encoded dot": "http://localhost%2eevil.example",
     "a NUL in the name": "http://localhost\x00.evil.example",
