@@ -119,12 +119,12 @@ def _no_condition(name: str, given: Any) -> str:
 # Blanks, quotes, brackets, braces and commas are slips: a padded column, a list or a template as text.
 # Stream refuses them: in cids (its issue 1887), in ids of users ("a-z, 0-9, @, _ and - are allowed":
 # stream-chat-js, issue 1020) and of calls (stream-video-js, pull 1165).
-_PART = r"[^\s:\"'\[\]{},]+"
+_PART = r"[^\s\x00-\x1f\x7f:\"'\[\]{},]+"
 _SLIPS = "blanks, quotes, brackets, braces or commas"
 _CID = Text(form=f"{_PART}:{_PART}", example="messaging:general", without=_SLIPS)
 _TYPE = Text(form=_PART, example="messaging", without=_SLIPS)
 # Specification: "fully qualified feed IDs (format: group_id:feed_id)". The slips are the same.
-_ID = r"[^\s\"'\[\]{},]+"
+_ID = r"[^\s\x00-\x1f\x7f\"'\[\]{},]+"
 _FEED = Text(form=f"{_PART}:{_ID}", example="user:john", without=_SLIPS)
 # Specification: the length of a user's id wherever it gives one, as for the members of a feed.
 _USER_ID = Text(max_length=255, form=_ID, example="john", without=_SLIPS)

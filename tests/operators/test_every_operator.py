@@ -139,7 +139,7 @@ ALLOWED_USERS: list[tuple[type[StreamBaseOperator], int]] = [
     (StreamExportUsersOperator, 255),
 ]
 SLIPS = "without blanks, quotes, brackets, braces or commas is needed"
-SLIPPED = (" joe", "joe\n", "joe\u00a0", "joe,ann", "['joe', 'ann']", '"joe"')
+SLIPPED = (" joe", "joe\n", "joe\x00", "joe\x7f", "joe\u00a0", "joe,ann", "['joe', 'ann']", '"joe"')
 MODES = [(mode, "soft, pruning, hard") for mode in ("user", "messages")] + [
     (mode, "soft, hard") for mode in ("conversations", "calls")
 ]
