@@ -201,11 +201,7 @@ JOE = {"id": "joe", "name": "Joe Smith", "born": datetime(1990, 1, 1)}
         StreamOperationOperator(
             task_id="any", path="/api/v2/x", items=lambda context: [JOE], items_field="users"
         ),
-        StreamOperationOperator(
-            task_id="any",
-            path="/api/v2/x",
-            body="{{ params.body }}",  # type: ignore[arg-type]
-        ),
+        StreamOperationOperator(task_id="any", path="/api/v2/x", body={}),
         StreamChannelBatchUpdateOperator(
             task_id="add",
             operation="addMembers",
