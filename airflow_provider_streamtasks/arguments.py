@@ -78,17 +78,18 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
         for place, (one, other) in enumerate(zip(given, value, strict=False)):
             check_rendered(f"{name}[{place}]", one, other)
     elif not is_rendered(given):
-        if value is None or value == "None" or _holds_none(given, value):
+        if value is None or (isinstance(value, str) and _holds_none(given, value)):
             why = "its template, or the Airflow task whose output it is, gave None"
             raise ValueError(f"{name} is {shortened(value)}: {why}")
         if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
 
-def _holds_none(given: Any, value: Any) -> bool:
+def _holds_none(given: Any, value: str) -> bool:
     """Return whether a text has None where an expression stood: Jinja writes it, and it is somebody's id."""
     texts = re.split(r"{{.*?}}", f"\0{given}\0", flags=re.DOTALL)
-    return any(f"{before}None{after}" in f"\0{value}\0" for before, after in pairwise(texts))
+    holes = (f"{before}None{after}" for before, after in pairwise(texts))
+    return value == "None" or any(hole in f"\0{value}\0" for hole in holes)
 
 
 def given(name: str, value: Any, field: Field[T], default: D) -> T | D:
