@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_streamtasks import _compat
-from airflow_provider_streamtasks.protocol.fields import Field
+from airflow_provider_streamtasks.protocol.fields import Field, quoted
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -149,7 +149,7 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
     allowed = "an id that Stream gave out, or a list of ids, is needed"
     hint = in_place_of_output(value)
     if hint or not (value is None or isinstance(value, str) or _is_list(value)):
-        raise ValueError(f"{name} is {shortened(value)}: {allowed}{hint}")
+        raise ValueError(f"{name} is {quoted(value)}: {allowed}{hint}")
     ids: list[Any] = []
     if not _collect(value, ids):
         raise NoStreamTaskError(
@@ -162,7 +162,7 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
         # Halves of surrogate pairs can stand neither in a URL nor in a log.
         text = task_id.encode(errors="ignore").decode() if isinstance(task_id, str) else ""
         if text != task_id or text.strip() in ("", ".", "..", "None"):
-            raise ValueError(f"{name} holds {shortened(task_id)}: {allowed}{in_place_of_output(task_id)}")
+            raise ValueError(f"{name} holds {quoted(task_id)}: {allowed}{in_place_of_output(task_id)}")
         if _TEMPLATE.search(task_id):
             raise ValueError(f"{name} holds {shortened(task_id)}: {_NOT_RENDERED}")
     return ids
