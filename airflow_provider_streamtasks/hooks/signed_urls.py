@@ -219,7 +219,7 @@ def _masked(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def _host(url: str, what: str) -> str:
     """Return the host of a URL that files may go to or come from."""
     try:
-        # What stands before a backslash is the host for requests, and a user for urlsplit.
+        # Where the host ends at a backslash, urlsplit and requests do not agree.
         parts = urlsplit("" if "\\" in url else url)
         host = parts.hostname or ""
     except ValueError:

@@ -24,7 +24,6 @@ CLEAR = {
     "localhost as a user": "http://localhost@evil.example",
     "loopback as user and password": "http://127.0.0.1:80@evil.example",
     "a backslash before the at": "http://127.0.0.1\\@evil.example",
-    "loopback behind a backslash": "http://evil.example\\@127.0.0.1",
     "an encoded at": "http://localhost%40evil.example",
     "an encoded dot": "http://localhost%2eevil.example",
     "a NUL in the name": "http://localhost\x00.evil.example",
@@ -136,7 +135,9 @@ def test_a_storage_host_that_leads_elsewhere_is_not_followed(
     assert elsewhere.connections == 0
 
 
-@pytest.mark.parametrize("url", [url for url in CLEAR.values() if url.startswith("http:")])
+@pytest.mark.parametrize(
+    "url", [*(url for url in CLEAR.values() if url.startswith("http:")), "https://storage.example\\files"]
+)
 def test_a_storage_host_without_tls_gets_nothing(url: str) -> None:
     for transfer in (
         lambda: download(f"{url}/f?Signature=s"),
