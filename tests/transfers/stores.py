@@ -112,14 +112,14 @@ class S3(Store):
             "config_kwargs": {"retries": {"max_attempts": 0}},
         }
         self.connections = {
-            "aws_store": {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
+            "aws_store": {"conn_type": "aws", "login": "key", "password": "of-the-store", "extra": extra}
         }
         self.client: Any = boto3.client(
             "s3",
             endpoint_url=endpoint,
             region_name="us-east-1",
             aws_access_key_id="key",
-            aws_secret_access_key="secret",
+            aws_secret_access_key="of-the-store",
         )
         self.client.create_bucket(Bucket=BUCKET)
 

@@ -85,7 +85,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     connection = {
         "conn_type": "aws",
         "login": "key",
-        "password": "secret",
+        "password": "of-the-store",
         "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
     }
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
@@ -94,7 +94,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="key",
-        aws_secret_access_key="secret",
+        aws_secret_access_key="of-the-store",
     )
     client.create_bucket(Bucket=Bucket.name)
     yield Bucket(client)
@@ -214,4 +214,4 @@ def test_nothing_of_the_credentials_is_logged(
     stored = store(start_export(), destination=FOLDER)
     told = logs.text + json.dumps(stored) + "".join(bucket.read(name).decode() for name in bucket.names)
     assert "Signature=" not in told
-    assert "secret" not in told
+    assert "of-the-store" not in told

@@ -117,14 +117,14 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     set_up, name, region = BUCKETS[request.param]
     with server() as endpoint:
         extra = {"endpoint_url": endpoint, "region_name": region}
-        fields = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
+        fields = {"conn_type": "aws", "login": "key", "password": "of-the-store", "extra": extra}
         monkeypatch.setenv("AIRFLOW_CONN_BUCKET_STORE", json.dumps(fields))
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,
             region_name=region,
             aws_access_key_id="key",
-            aws_secret_access_key="secret",
+            aws_secret_access_key="of-the-store",
         )
         set_up(client)
         _STORE_CACHE.clear()
