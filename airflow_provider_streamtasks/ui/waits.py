@@ -106,7 +106,16 @@ def _of_waits(query: Any, where: Where) -> Any:
 
 def _wait(ti: Any, trigger: Any, map_index: int) -> dict[str, Any]:
     """Return the fields that the page shows: never all that a trigger was given."""
-    given = _arguments(trigger)
+    try:
+        return _fields(ti, trigger, map_index, trigger.kwargs)
+    except Exception as error:
+        # The Fernet key may have been rotated away, or somebody made the trigger by hand. The other waits are
+        # shown all the same.
+        log.warning("The arguments of the trigger %s cannot be read: %s", trigger.id, type(error).__name__)
+        return _fields(ti, trigger, map_index, {})
+
+
+def _fields(ti: Any, trigger: Any, map_index: int, given: Mapping[str, Any]) -> dict[str, Any]:
     since, deadline = _times(given, trigger.created_date, ti.trigger_timeout)
     ids = [str(each) for each in given.get("stream_task_ids") or ()]
     xcom = given.get("xcom") or None
@@ -119,25 +128,16 @@ def _wait(ti: Any, trigger: Any, map_index: int) -> dict[str, Any]:
         **models.loop_position(ti, map_index),
         "try_number": ti.try_number,
         "operator": ti.operator,
-        "stream_conn_id": given.get("stream_conn_id"),
+        "stream_conn_id": str(given["stream_conn_id"]) if given else None,
         "stream_task_count": None if xcom or not given else len(ids),
         "stream_task_ids": ids[:NAMED],
-        "ids_from": {"task_id": xcom["task_id"], "key": xcom["key"]} if xcom else None,
+        "ids_from": {name: str(xcom[name]) for name in ("task_id", "key")} if xcom else None,
         "since": since.isoformat(),
         "deadline": deadline.isoformat() if deadline else None,
         "triggerer": {"id": trigger.triggerer_id, "hostname": job.hostname if job else None}
         if trigger.triggerer_id
         else None,
     }
-
-
-def _arguments(trigger: Any) -> Mapping[str, Any]:
-    try:
-        return dict(trigger.kwargs)
-    except Exception as error:
-        # The Fernet key may have been rotated away. The other waits are shown all the same.
-        log.warning("The arguments of the trigger %s cannot be read: %s", trigger.id, type(error).__name__)
-        return {}
 
 
 def _times(

@@ -192,6 +192,24 @@ class TestWhatIsTold:
         assert found["broken"]["deadline"] == (NOW + timedelta(seconds=600)).isoformat()
         assert found["sound"]["stream_task_count"] == 1
 
+    @pytest.mark.parametrize(
+        "odd",
+        [{"started_at": "x"}, {"started_at": 1e30}, {"timeout": "x"}, {"xcom": "x"}, {"stream_task_ids": 5}],
+    )
+    def test_nor_does_one_that_somebody_made_by_hand(
+        self, odd: dict[str, Any], ask: Ask, waits: Waits
+    ) -> None:
+        waits.add(task_id="broken", **odd)
+        waits.add(task_id="sound")
+        found = {each["task_id"]: each["stream_task_count"] for each in ask()["waits"]}
+        assert found == {"broken": None, "sound": 1}
+
+    def test_what_is_no_text_is_not_handed_on(self, ask: Ask, waits: Waits) -> None:
+        """React refuses to show an object, and nothing of the page would be shown."""
+        waits.add(stream_conn_id={"a": 1}, xcom={"task_id": ["b"], "key": {}})
+        (wait,) = ask()["waits"]
+        assert (wait["stream_conn_id"], wait["ids_from"]) == ("{'a': 1}", {"task_id": "['b']", "key": "{}"})
+
     def test_plain_json_in_the_database_is_read_as_well(self, ask: Ask, waits: Waits) -> None:
         """That is how Airflow 3.3.2 stores what a worker defers with."""
         from airflow.models.crypto import get_fernet
