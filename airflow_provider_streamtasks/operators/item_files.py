@@ -13,6 +13,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -168,9 +169,11 @@ class ItemLines:
                 return
             header = [name.strip() for name in header]
             if header.count(column) != 1:
+                # Without a header, the first row is a person: what is not like the column is not quoted.
+                like = "".join(f", {name!r} among them" for name in get_close_matches(column, header, 1))
                 raise ValueError(
                     f"ids_column is {column!r}: the header must have this column once; it has "
-                    f"{', '.join(map(repr, header))}"
+                    f"{len(header)} columns{like}"
                 )
             index = header.index(column)
             for row in rows:

@@ -152,6 +152,12 @@ REFUSED = {
     ),
     "bad item": ("ids.txt", b"ann\n" + b"x" * 256, None, "line 2: an item of user_ids has 256 characters"),
     "no column": ("ids.csv", b"a,b\n1,2\n", "c", "line 1: ids_column is 'c': the header must have"),
+    "another column": (
+        "ids.csv",
+        b"name,user_id\n1,2\n",
+        "userid",
+        "once; it has 2 columns, 'user_id' among them",
+    ),
     "column twice": ("ids.csv", b"a,a\n1,2\n", "a", "line 1: ids_column is 'a': the header must have"),
     "fields": ("ids.csv", b"a,b\n1,2\n3\n", "a", "line 3: the row has 1 fields, the header 2"),
     "open quote": ("ids.csv", b'a\n1\n"2\n', "a", "line 3: the CSV file is broken"),
@@ -294,3 +300,10 @@ def test_files_are_read_from_s3(file: str, s3: Any, tmp_path: Path) -> None:
         path.write_bytes(gzip.compress(text.encode()) if file.endswith("gz") else text.encode())
     s3.load_file(str(path), file, "items")
     assert read(f"s3://s3_of_items@items/{file}", "user_id") == ids
+
+
+def test_a_first_row_that_is_no_header_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "ids.csv").write_text("joe,Joe Smith,joe@example.com\n")
+    with pytest.raises(ValueError, match="the header must have this column once; it has 3 columns") as raised:
+        read(tmp_path / "ids.csv", "user_id")
+    assert "joe" not in str(raised.value).lower()
