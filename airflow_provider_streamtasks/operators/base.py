@@ -61,7 +61,10 @@ class StreamSubmissionFailed(StreamSubmissionException, StreamVerdict):
 
 class StreamBaseOperator(StreamTaskWaiter):
     """
-    Base of the operators that start Stream tasks. A subclass names the operation and its arguments.
+    Base of the operators that start Stream tasks.
+
+    A subclass names the operation, and sets its arguments in ``__init__``, at whose end it calls
+    :meth:`check_known`.
 
     More items than one request may carry become several batches, sent in order. What Stream accepted is
     recorded before the next request leaves, so a retry resumes after it (Airflow 3.3 and later).
