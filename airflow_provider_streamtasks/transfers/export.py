@@ -16,6 +16,7 @@ from airflow.sdk import AssetAlias, BaseOperator, ObjectStoragePath, XComArg
 from airflow.sdk.definitions.asset import Asset, AssetRef
 
 from airflow_provider_streamtasks.arguments import (
+    check_rendered,
     in_fixed_order,
     is_rendered,
     known,
@@ -123,6 +124,7 @@ class StreamExportToObjectStorageOperator(BaseOperator):
         self.stream_task_id = in_fixed_order(stream_task_id)
         self.destination = destination
         self.file_name = file_name
+        self._given = {"destination": destination, "file_name": file_name}
         self.gzip = Flag().parse("gzip", gzip)
         self.overwrite = Choice(_POLICIES).parse("overwrite", overwrite)
         self.stream_conn_id = known("stream_conn_id", stream_conn_id, Text())
@@ -135,6 +137,8 @@ class StreamExportToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Look at all exports first, then store them one after the other."""
+        for name, given in self._given.items():
+            check_rendered(name, given, getattr(self, name))
         task_ids = list(dict.fromkeys(parse_stream_task_ids(self.stream_task_id)))
         folder = self._folder()
         try:

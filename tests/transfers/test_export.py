@@ -236,6 +236,22 @@ def test_templates() -> None:
     assert operator.file_name == "2026-01-31-{index}{suffix}"
 
 
+@pytest.mark.parametrize(
+    ("argument", "template"),
+    [("destination", "/data/{{ params.given }}/x"), ("file_name", "{{ params.given }}-{index}")],
+)
+@pytest.mark.parametrize(("context", "said"), [({"params": {"given": None}}, "gave None"), (None, "Airflow")])
+def test_a_template_that_gave_nothing_names_no_place(
+    argument: str, template: str, context: dict[str, Any] | None, said: str, run: StoringRun
+) -> None:
+    arguments = {"destination": "/data", argument: template}
+    operator = StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", **arguments)
+    if context:
+        operator.render_template_fields(context)
+    with pytest.raises(ValueError, match=f"^{argument} is .*{said}"):
+        operator.execute(run.context)
+
+
 # -- assets --------------------------------------------------------------------------------------------------
 
 
