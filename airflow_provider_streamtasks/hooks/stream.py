@@ -122,7 +122,7 @@ class StreamHook(StreamClient):
         :raises ValueError: if ``task_id`` cannot be one; nothing was sent
         :raises StreamException: if Stream does not tell
         """
-        request = pollable.request(task_id)
+        request = pollable.request(_ID.parse("task_id", task_id))
         return self._attempt(
             lambda: pollable.read(task_id, self._send(request), time.time()),
             again_if=errors.is_passing,

@@ -327,8 +327,9 @@ def test_one_id_is_not_taken_for_a_list_of_its_letters(hook: StreamHook, start_t
 def test_what_is_no_id_is_not_waited_for(
     wrong: Any, connection: None, control: SandboxControl, hook: StreamHook
 ) -> None:
-    with pytest.raises(ValueError, match=r"^task_id is "):
-        hook.wait_for_task(wrong)
+    for ask in (hook.get_task, hook.wait_for_task):
+        with pytest.raises(ValueError, match=r"^task_id is "):
+            ask(wrong)
     with pytest.raises(ValueError, match=r"^an item of task_ids is "):
         hook.wait_for_tasks(["0000", wrong])
     assert control.journal() == []

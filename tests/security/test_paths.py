@@ -123,7 +123,7 @@ def test_the_name_of_a_budget(server: HostileServer, hook: StreamHook, name: str
 def test_what_no_encoding_keeps_in_its_place_is_not_sent(
     server: HostileServer, hook: StreamHook, task_id: str
 ) -> None:
-    with pytest.raises(ValueError, match="stream_task_id is "):
+    with pytest.raises(ValueError, match=r"^task_id is "):
         hook.get_task(task_id)
     assert server.connections == 0
 
