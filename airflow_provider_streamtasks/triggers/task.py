@@ -128,7 +128,8 @@ class StreamTaskTrigger(BaseTrigger):
     ) -> None:
         super().__init__()
         self.stream_conn_id = stream_conn_id
-        self.stream_task_ids = tuple(stream_task_ids)
+        named = [stream_task_ids] if isinstance(stream_task_ids, str) else stream_task_ids
+        self.stream_task_ids = tuple(named)
         self.started_at = started_at
         self.terms = _shared_terms(timeout, poll_interval, max_poll_interval, keep_on_errors)
         self.record_progress = record_progress

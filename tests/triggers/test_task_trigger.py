@@ -199,6 +199,12 @@ async def test_an_airflow_connection_that_does_not_exist_is_an_event() -> None:
         read(payload)
 
 
+async def test_one_id_is_not_taken_for_a_list_of_its_letters(start_task: StartTask) -> None:
+    task_id = start_task()
+    waiting = StreamTaskTrigger("stream_default", task_id, time.time(), 10.0, 0.05, 1.0)
+    assert (await event(waiting))["stream_task_ids"] == [task_id]
+
+
 async def test_what_nobody_thought_of_is_an_event_too(connection: None) -> None:
     unencodable = "\ud800"
     payload = await event(trigger(unencodable))
