@@ -15,7 +15,7 @@ FLOORS = (ROOT / "docs" / "pictures" / "floors.svg").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("name", NAMED)
 def test_each_file_exists(name: str) -> None:
-    folder = ROOT if name.startswith("tests/") else ROOT / "airflow_provider_streamtasks"
+    folder = ROOT if name.startswith(("tests/", "demo/")) else ROOT / "airflow_provider_streamtasks"
     assert (folder / name).is_file()
 
 
