@@ -59,7 +59,7 @@ def is_rendered(value: Any) -> bool:
         return all(map(is_rendered, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
         return all(map(is_rendered, value))
-    return not _compat.is_resolvable(value) and not (isinstance(value, str) and _TEMPLATE.search(value))
+    return not _compat.is_resolvable(value) and not (isinstance(value, str) and "{" in value)
 
 
 def check_rendered(name: str, given: Any, value: Any) -> None:

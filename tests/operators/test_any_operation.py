@@ -92,14 +92,11 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"path": ""}, "path is ''"),
         ({"path": "api/v2/x"}, "path is 'api/v2/x': a path below the base URL"),
         ({"path": "/api/v2/users/../tasks"}, "path is '/api/v2/users/../tasks'"),
-        ({"path": "/api/v2/users/%2e%2e/tasks"}, "path is '/api/v2/users/%2e%2e/tasks'"),
-        ({"path": "/api/v2/x/.%2E"}, "path is '/api/v2/x/.%2E'"),
         ({"path": "/api/v2/x?y=1"}, "without query"),
         ({"path": "/api/v2/a b"}, "percent-encoded"),
         ({"path": "/api/v2/{user_id}"}, "percent-encoded"),
         ({"method": "GET"}, "method is 'GET': one of POST, PUT, PATCH, DELETE"),
         ({"body": []}, "body is"),
-        ({"body": '{"a": 1}'}, "body is"),
         ({"query": {1: 2}}, "query is"),
         ({"body": {"a": 1}, "query": {"a": 2}}, "query holds 'a'"),
         ({"query": {"a": ["b"]}}, "a is \\['b'\\]: text, a number, True or False"),
@@ -116,9 +113,12 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"task_id_at": None}, "task_id_at is None"),
     ],
 )
-def test_bad_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], words: str) -> None:
+def test_bad_arguments_are_refused_before_the_first_request(
+    run: Run, control: SandboxControl, arguments: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
-        any_operation(**arguments)
+        run.execute(lambda: any_operation(**arguments))
+    assert control.journal() == []
 
 
 def test_a_path_from_a_template_is_checked_when_it_is_rendered(run: Run, control: SandboxControl) -> None:
