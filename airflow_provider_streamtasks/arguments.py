@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from itertools import pairwise
 from reprlib import repr as shortened
 from typing import Any, TypeVar
 
@@ -80,16 +79,22 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
     elif not is_rendered(given):
         if value is None or (isinstance(value, str) and _holds_none(given, value)):
             why = "its template, or the Airflow task whose output it is, gave None"
-            raise ValueError(f"{name} is {shortened(value)}: {why}")
-        if _compat.is_resolvable(value) or (value == given and _TEMPLATE.search(value)):
+            raise ValueError(f"{name} is {quoted(value)}: {why}")
+        as_given = isinstance(value, str) and value == given and _TEMPLATE.search(value)
+        if as_given or _compat.is_resolvable(value):
             raise ValueError(f"{name} is {shortened(value)}: {_NOT_RENDERED}")
 
 
 def _holds_none(given: Any, value: str) -> bool:
     """Return whether a text has None where an expression stood: Jinja writes it, and it is somebody's id."""
-    texts = re.split(r"{{.*?}}", f"\0{given}\0", flags=re.DOTALL)
-    holes = (f"{before}None{after}" for before, after in pairwise(texts))
-    return value == "None" or any(hole in f"\0{value}\0" for hole in holes)
+    if value == "None":
+        return True
+    template = str(given).removesuffix("\n")  # as Jinja does
+    if "{%" in template or "{#" in template:
+        return False  # where an expression stood cannot be told
+    around = map(re.escape, re.split(r"\s*{{-.*?-}}\s*|{{.*?}}", template, flags=re.DOTALL))
+    found = re.fullmatch("(.*)".join(around), value, flags=re.DOTALL)
+    return found is not None and "None" in found.groups()
 
 
 def given(name: str, value: Any, field: Field[T], default: D) -> T | D:
@@ -128,11 +133,9 @@ def parse_states(completed: Any, failed: Any) -> tuple[tuple[int, ...], tuple[in
     """Return the states of imports that mean success, and those that mean failure. They are numbers."""
     for name, value in (("completed_states", completed), ("failed_states", failed)):
         if not (isinstance(value, list | tuple | set | frozenset) and {*map(type, value)} <= {int}):
-            raise ValueError(f"{name} is {shortened(value)}: a list of whole numbers is needed")
+            raise ValueError(f"{name} is {quoted(value)}: a list of whole numbers is needed")
     if both := set(completed) & set(failed):
         raise ValueError(f"failed_states holds {min(both)}, and so does completed_states: it means one thing")
-    if failed and not completed:
-        raise ValueError("completed_states is empty: with failed_states, the states of success are needed")
     return tuple(sorted(completed)), tuple(sorted(failed))
 
 

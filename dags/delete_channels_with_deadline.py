@@ -1,8 +1,8 @@
 """
 Delete channels for good, and give up waiting when it takes too long.
 
-The sensor ends with ``AirflowSensorTimeout``, which Airflow does not retry. Stream goes on with its task: the
-message names it, so that somebody can look after it.
+The sensor ends with ``AirflowSensorTimeout``, which Airflow does not retry. Stream may go on with its task:
+the message names it, so that somebody can look after it.
 """
 
 from __future__ import annotations

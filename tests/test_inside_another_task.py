@@ -153,6 +153,18 @@ def test_the_last_one_leaves_its_xcoms(run: Run) -> None:
     assert run.xcoms == {"task_ids": [task_id]}
 
 
+def test_an_import_may_be_tried_again_after_a_failure(
+    run: Run, tmp_path: Path, control: SandboxControl
+) -> None:
+    control.fault("api_error", operation="CreateImport", status=400, code=4, times=1)
+    file = tmp_path / "users.json"
+    file.write_text("{}")
+    importing = StreamImportOperator(task_id="import", file=str(file), mode="insert")
+    with pytest.raises(Exception, match="400"):
+        importing.execute(run.context)
+    assert importing.execute(run.context)
+
+
 def test_imports_do_not_share_their_files(run: Run, tmp_path: Path, control: SandboxControl) -> None:
     for name in ("one", "two"):
         file = tmp_path / f"{name}.json"
@@ -184,6 +196,21 @@ def test_the_same_one_is_not_executed_twice(run: Run, control: SandboxControl) -
     ):
         deleting.execute(run.context)
     assert len(control.journal("DeleteChannels")) == 1
+
+
+def test_not_even_after_a_failure(run: Run, control: SandboxControl) -> None:
+    control.fate(pending=0, running=0, end="failed")
+    with pytest.raises(Exception, match="failed"):
+        StreamDeactivateUsersOperator(task_id="u", user_ids=["joe"], **WAITS).execute(run.context)
+    for other in (
+        StreamDeleteUsersOperator(task_id="u", user_ids=["joe"], user="hard"),
+        StreamDeactivateUsersOperator(task_id="u", user_ids=["joe"], mark_messages_deleted=True),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^task_id is 'u', .*: each that it executes needs one of its own"
+        ):
+            other.execute(run.context)
+    assert [each["operation"] for each in control.journal() if each["items"]] == ["DeactivateUsers"]
 
 
 class HidesThenDestroys(StreamDeleteChannelsOperator):

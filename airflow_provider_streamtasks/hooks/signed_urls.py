@@ -21,6 +21,7 @@ from airflow_provider_streamtasks.exceptions import (
 from airflow_provider_streamtasks.hooks.authorities import certificate_authorities
 from airflow_provider_streamtasks.hooks.connection import CONNECT_TIMEOUT
 from airflow_provider_streamtasks.protocol.credentials import is_loopback
+from airflow_provider_streamtasks.protocol.wire import packing
 
 READ_TIMEOUT = 300.0
 """Seconds that a storage host may take to answer once it has a file."""
@@ -65,7 +66,7 @@ def upload(url: str, file: IO[bytes], size: int) -> None:
         raise StreamApiException(
             f"{host} did not take the upload",
             status_code=answer.status_code,
-            hint="Another try uploads it to a new URL.",
+            hint="Another try uploads it to a new URL." if answer.status_code == 403 else "",
         )
 
 
@@ -121,8 +122,7 @@ class Download:
         etag = headers.get("ETag", "")
         # A weak one may be the same for files that differ in their bytes.
         self.etag = etag if etag.startswith('"') else ""
-        encoding = headers.get("Content-Encoding", "").strip().lower()
-        self.encoding = "" if encoding == "identity" else encoding
+        self.encoding = packing(headers.get("Content-Encoding"))
         self.start, self.size = 0, _number(headers.get("Content-Length"))
         self._ends_visibly = (
             self.size is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
@@ -226,7 +226,7 @@ def _host(url: str, what: str) -> str:
         # The error would name the URL.
         parts, host = urlsplit(""), ""
     if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host))):
-        raise StreamException(f"Stream gave {what} that is not https://")
+        raise StreamException(f"Stream gave {what} that is not https://, or has a backslash")
     return host
 
 

@@ -158,6 +158,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         if parse_dry_run(self.is_dry_run):
             return self._rehearse(context)
         self._stored = stored = StoredLedger(context, self)
+        stored.begin((self.stream_operation.name, in_lists(self._options())))
         try:
             result = self._submit(context, stored)
         except StreamSubmissionException as error:

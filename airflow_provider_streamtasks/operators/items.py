@@ -131,7 +131,7 @@ def _read(spec: Items, source: Any, context: Context) -> Iterable[Any]:
         if not callable(getattr(items, "columns", callable)):
             # A DataFrame: to iterate it gives the names of its columns.
             raise ValueError(
-                f"{spec.name}: the callable returned a {type(items).__name__}: one of its columns is needed"
+                f"{spec.name}: the callable returned {quoted(items)}: one of its columns is needed"
             )
         if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
             raise ValueError(

@@ -21,8 +21,8 @@ CHUNK = 50
 log = logging.getLogger(__name__)
 
 
-_ended: set[tuple[Any, str] | None] = set()
-"""Try of an Airflow task, and id, of each operator that has ended in it."""
+_begun: dict[tuple[Any, str], Any] = {}
+"""Try of an Airflow task, and id of an operator in it -> what that submits; ``None`` once it has ended."""
 
 
 class StoredLedger:
@@ -34,7 +34,6 @@ class StoredLedger:
 
     :param context: the context of the running Airflow task
     :param operator: whose ledger it is
-    :raises ValueError: if it, or another operator with its id, has ended in the same Airflow task
     """
 
     def __init__(self, context: Context, operator: StreamTaskWaiter) -> None:
@@ -42,11 +41,6 @@ class StoredLedger:
         # A retry keeps max_tries, a clear raises it.
         self._prefix = f"{operator.state_key('submission')}_{_compat.life(context)}"
         self._owner = (context["ti"].id, operator.task_id) if self._store is not None else None
-        if self._owner in _ended:
-            raise ValueError(
-                f"task_id is {operator.task_id!r}, which this Airflow task has executed already: each that "
-                "it executes needs one of its own, by which a retry finds what was submitted"
-            )
         if self._store is None:
             log.warning("This Airflow keeps no state of tasks: a retry after a crash may submit again.")
         self.ledger = Ledger(self._load())
@@ -56,10 +50,24 @@ class StoredLedger:
         """Whether the record outlives this process."""
         return self._store is not None
 
+    def begin(self, what: Any) -> None:
+        """
+        Say what is submitted: nothing else may take this ledger for that of its own earlier try.
+
+        :param what: the operation and its options
+        :raises ValueError: if something else was submitted under this id in the same try of the Airflow task,
+            or this has ended
+        """
+        if self._owner is not None and _begun.setdefault(self._owner, what) != what:
+            raise ValueError(
+                f"task_id is {self._owner[1]!r}, which this Airflow task has executed already: each that "
+                "it executes needs one of its own, by which a retry finds what was submitted"
+            )
+
     def end(self) -> None:
-        """Say that the operator has ended: another one must not take this for its own earlier try."""
+        """Say that the operator has ended."""
         if self._owner is not None:
-            _ended.add(self._owner)
+            _begun[self._owner] = None
 
     def save(self, index: int) -> None:
         """Store the entry at a place, before anything else happens."""

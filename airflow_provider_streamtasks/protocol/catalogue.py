@@ -9,7 +9,6 @@ or a filter that is empty and may mean nothing or everything. The rest is left t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from reprlib import repr as shortened
 from typing import Any
 
 from airflow_provider_streamtasks.protocol.fields import (
@@ -24,6 +23,7 @@ from airflow_provider_streamtasks.protocol.fields import (
     Segment,
     Text,
     Whole,
+    quoted,
 )
 from airflow_provider_streamtasks.protocol.operations import Operation
 
@@ -111,7 +111,7 @@ def _logs_filter(values: Mapping[str, Any]) -> str | None:
 
 
 def _no_condition(name: str, given: Any) -> str:
-    return f"filter[{name!r}] is {shortened(given)}: {{'$eq': 'text'}} or {{'$in': ['text', ...]}} is needed"
+    return f"filter[{name!r}] is {quoted(given)}: {{'$eq': 'text'}} or {{'$in': ['text', ...]}} is needed"
 
 
 # Two parts and one colon, as Stream's own SDKs check it. Which characters an id may have, Stream knows: a

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from numbers import Number
+from os import PathLike
 from reprlib import repr as shortened
+from types import NoneType
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_streamtasks.protocol.signatures import without_signature
@@ -17,15 +20,19 @@ T_co = TypeVar("T_co", covariant=True)
 Item = str | dict[str, Any]
 """One element of the list that an operation works on."""
 
-
 MAX_SECONDS = 1e9
 """Seconds that may be asked for: 31 years, and less than what Airflow and Python can add to a date."""
 
+_SHOWN = (str, bytes, Number, date, timedelta, PathLike, NoneType, Mapping, list, tuple, Set)
+"""Types of which an error shows the value; of those that hold others, only an empty one."""
+
 
 def quoted(value: Any) -> str:
-    """Return what was given, for an error: of a row or an object its type alone, for it may be a person."""
-    if value and isinstance(value, Mapping | list | tuple):
-        return f"a {type(value).__name__}"
+    """Return what was given, for an error: of what may hold a person its type alone, of a URL no query."""
+    holds = isinstance(value, Mapping | list | tuple | Set) and bool(value)
+    if holds or not isinstance(value, _SHOWN):
+        kind = type(value).__name__
+        return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
     return shortened(without_signature(value))
 
 
@@ -47,7 +54,7 @@ class Flag:
     def parse(self, name: str, value: Any) -> bool:
         """Return the flag."""
         if not isinstance(value, bool):
-            raise ValueError(f"{name} is {shortened(value)}: True or False is needed")
+            raise ValueError(f"{name} is {quoted(value)}: True or False is needed")
         return value
 
 
@@ -110,7 +117,7 @@ class Choice:
     def parse(self, name: str, value: Any) -> str:
         """Return the string."""
         if not isinstance(value, str) or not (value in self.values or (self.may_be_empty and not value)):
-            raise ValueError(f"{name} is {shortened(value)}: one of {', '.join(self.values)} is needed")
+            raise ValueError(f"{name} is {quoted(value)}: one of {', '.join(self.values)} is needed")
         return value
 
 
@@ -127,7 +134,7 @@ class Whole:
     def parse(self, name: str, value: Any) -> int:
         """Return the number."""
         if isinstance(value, bool) or not isinstance(value, int) or value < self.least:
-            raise ValueError(f"{name} is {shortened(value)}: a whole number, {self.least} or more, is needed")
+            raise ValueError(f"{name} is {quoted(value)}: a whole number, {self.least} or more, is needed")
         return value
 
 
@@ -140,7 +147,7 @@ class Seconds:
         number = value.total_seconds() if isinstance(value, timedelta) else value
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= MAX_SECONDS:
             raise ValueError(
-                f"{name} is {shortened(value)}: a number of seconds, 0 or more, or a timedelta is needed, "
+                f"{name} is {quoted(value)}: a number of seconds, 0 or more, or a timedelta is needed, "
                 f"and {MAX_SECONDS:,.0f} s at most"
             )
         return float(number)
@@ -157,7 +164,7 @@ class Moment:
         if isinstance(value, datetime) and value.tzinfo is not None:
             return value.isoformat()
         raise ValueError(
-            f"{name} is {shortened(value)}: a datetime with a time zone, or text like "
+            f"{name} is {quoted(value)}: a datetime with a time zone, or text like "
             "'2026-01-31T00:00:00Z', is needed"
         )
 
@@ -221,7 +228,7 @@ class Member:
             return {"user_id": self.user_id.parse(name, value)}
         if not isinstance(value, Mapping):
             raise ValueError(
-                f"{name} is {shortened(value)}: a user's id, or a dictionary with 'user_id', is needed"
+                f"{name} is {quoted(value)}: a user's id, or a dictionary with 'user_id', is needed"
             )
         member = Object(required=("user_id",)).parse(name, value)
         for key, field in {"user_id": self.user_id, "channel_role": Text()}.items():
@@ -247,7 +254,7 @@ class Plain:
     def parse(self, name: str, value: Any) -> str | float | bool:
         """Return the value."""
         if not isinstance(value, str | int | float):
-            raise ValueError(f"{name} is {shortened(value)}: text, a number, True or False is needed")
+            raise ValueError(f"{name} is {quoted(value)}: text, a number, True or False is needed")
         return value
 
 
@@ -275,7 +282,7 @@ class ListOf:
         """Return the list."""
         # The output of a mapped Airflow task is a sequence of Airflow's own.
         if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not value:
-            raise ValueError(f"{name} is {shortened(value)}: a non-empty list is needed")
+            raise ValueError(f"{name} is {quoted(value)}: a non-empty list is needed")
         if self.cap is not None and len(value) > self.cap:
             raise ValueError(f"{name} has {len(value)} entries: {self.cap} are allowed")
         return [self.entry.parse(f"{name}[{i}]", entry) for i, entry in enumerate(value)]
@@ -295,7 +302,7 @@ class Channel:
         channel = Object({**keys, "messages_since": Moment(), "messages_until": Moment()}).parse(name, value)
         if "cid" not in channel:
             if not ("type" in channel and "id" in channel):
-                raise ValueError(f"{name} is {shortened(value)}: it must hold 'cid', or 'type' and 'id'")
+                raise ValueError(f"{name} is {quoted(value)}: it must hold 'cid', or 'type' and 'id'")
             self.cid.parse(name, f"{channel['type']}:{channel['id']}")
         return channel
 

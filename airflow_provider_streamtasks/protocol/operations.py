@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from reprlib import repr as shortened
 from typing import Any
 
 from airflow_provider_streamtasks.exceptions import StreamApiException
 from airflow_provider_streamtasks.protocol import results
-from airflow_provider_streamtasks.protocol.fields import Anything, Field, Items, Plain
+from airflow_provider_streamtasks.protocol.fields import Anything, Field, Items, Plain, quoted
 from airflow_provider_streamtasks.protocol.rate_limits import RateLimit
 from airflow_provider_streamtasks.protocol.wire import Request, fill
 
@@ -110,7 +109,7 @@ class Operation:
         is_list = isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping)
         if not is_list or (items and not self.items):
             allowed = "a list is needed" if self.items else f"{self.label} takes none"
-            raise ValueError(f"{self.items.name if self.items else 'items'} is {shortened(items)}: {allowed}")
+            raise ValueError(f"{self.items.name if self.items else 'items'} is {quoted(items)}: {allowed}")
         if self.items:
             batch = list(self.items.parse(items))
             if len(batch) > self.items.cap:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from reprlib import repr as shortened
 from typing import Any
 
-from airflow_provider_streamtasks.protocol.fields import Flag, Item, Items
+from airflow_provider_streamtasks.protocol.fields import Flag, Item, Items, quoted
 from airflow_provider_streamtasks.protocol.rate_limits import WINDOW, RateLimit
 
 UNLIMITED = "unlimited"
@@ -30,9 +29,7 @@ def parse_max_items(name: str, value: Any) -> float:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"{name} is {shortened(value)}: a whole number, 1 or more, or {UNLIMITED!r} is needed"
-        )
+        raise ValueError(f"{name} is {quoted(value)}: a whole number, 1 or more, or {UNLIMITED!r} is needed")
     return value
 
 

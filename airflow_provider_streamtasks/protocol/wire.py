@@ -17,6 +17,7 @@ MAX_DEPTH = 64
 """Levels of objects and arrays that an answer may nest; Stream's own nest fewer than ten."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_NOT_PACKED = ("identity", "utf-8")  # some tools write the character set there
 
 
 class Request(NamedTuple):
@@ -106,3 +107,9 @@ def _segment(name: str, value: str) -> str:
     if segment in ("", ".", ".."):
         raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")
     return segment
+
+
+def packing(content_encoding: str | None) -> str:
+    """Return how a ``Content-Encoding`` says that a file is packed, such as ``gzip``; empty if it is not."""
+    encoding = (content_encoding or "").strip().lower()
+    return "" if encoding in _NOT_PACKED else encoding

@@ -40,3 +40,7 @@ class StreamImportSensor(StreamTaskSensor, ImportWaiter):
     ) -> None:
         super().__init__(stream_task_id=import_id, **kwargs)
         self.completed_states, self.failed_states = parse_states(completed_states, failed_states)
+        if self.failed_states and not self.completed_states:
+            raise ValueError(
+                "completed_states is empty: with failed_states, the states of success are needed"
+            )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-_NOT_PACKED = frozenset({"identity", "utf-8"})
-"""Content-Encodings with which a file is as it is. Some tools write the character set there."""
+from airflow_provider_streamtasks.protocol.signatures import without_queries
+from airflow_provider_streamtasks.protocol.wire import packing
 
 
 class Answer(Enum):
@@ -61,8 +61,7 @@ def refuse_unpacked(details: Mapping[str, Any]) -> None:
     :raises ValueError: if it is one
     """
     settings = details.get("content_settings") or {}
-    encoding = details.get("contentEncoding") or settings.get("content_encoding") or "identity"
-    if encoding.lower() not in _NOT_PACKED:
+    if encoding := packing(details.get("contentEncoding") or settings.get("content_encoding")):
         raise ValueError(
             f"the storage has it with Content-Encoding {encoding!r}, so its library would unpack it and lose "
             "the end: store it without that (a .gz file needs none)"
@@ -94,7 +93,7 @@ def os_errors(path: object, done: str, *others: type[Exception]) -> Iterator[Non
 
 
 def _in_words(path: object, done: str, error: Exception) -> str:
-    return f"{path} cannot be {done}: {str(error).strip() or type(error).__name__}"
+    return f"{path} cannot be {done}: {without_queries(str(error)).strip() or type(error).__name__}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

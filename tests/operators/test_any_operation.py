@@ -99,7 +99,7 @@ def test_the_budget_is_asked_for_where_its_name_is_known(
         ({"body": []}, "body is"),
         ({"query": {1: 2}}, "query is"),
         ({"body": {"a": 1}, "query": {"a": 2}}, "query holds 'a'"),
-        ({"query": {"a": ["b"]}}, "a is \\['b'\\]: text, a number, True or False"),
+        ({"query": {"a": ["b"]}}, "a is a list: text, a number, True or False"),
         ({"items": ["a"], "items_field": "cids", "body": {"cids": ["b"]}}, "body holds 'cids'"),
         ({"items": ["a"]}, "items_field is None"),
         ({"items_field": "cids"}, "items_field is 'cids'"),

@@ -186,6 +186,13 @@ class Frame:
         return iter(self.columns)
 
 
+class Column:
+    """Behaves as a column, or a gap, of pandas'."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("ambiguous")
+
+
 # -- what is refused ---------------------------------------------------------------------------------------
 
 A_LIST = "a list, the output of another Airflow task, a callable that takes the context"
@@ -200,6 +207,8 @@ A_LIST = "a list, the output of another Airflow task, a callable that takes the 
         (lambda context: b"messaging:a", "cids: the callable returned b'messaging:a': an iterable"),
         (lambda context: {"messaging:a": 1}, "cids: the callable returned a dict: an iterable"),
         (lambda context: 5, "cids: the callable returned 5: an iterable"),
+        (Frame(), "cids is a Frame: a list"),
+        (lambda context: [Column()], "an item of cids is a Column: a non-empty string"),
         (lambda context: Frame(), "cids: the callable returned a Frame: one of its columns is needed"),
         (lambda context: iter([*CIDS, "general"]), "an item of cids is 'general'"),
     ],

@@ -202,6 +202,7 @@ JOE = {"id": "joe", "name": "Joe Smith", "born": datetime(1990, 1, 1)}
             task_id="any", path="/api/v2/x", items=lambda context: [JOE], items_field="users"
         ),
         StreamOperationOperator(task_id="any", path="/api/v2/x", body={}),
+        StreamDeactivateUsersOperator(task_id="users", user_ids=["joe"], dry_run="{{ params.body }}"),
         StreamChannelBatchUpdateOperator(
             task_id="add",
             operation="addMembers",
@@ -212,6 +213,8 @@ JOE = {"id": "joe", "name": "Joe Smith", "born": datetime(1990, 1, 1)}
 )
 def test_an_error_about_a_row_does_not_quote_it(operator: Any, connection: None) -> None:
     operator.body, operator.members = {"user": JOE}, [{"name": "Joe Smith"}]
+    if operator.is_dry_run:
+        operator.is_dry_run = {"user": JOE}
     with pytest.raises(ValueError, match=r": .* is needed|it must hold 'user_id'") as raised:
         operator.execute(Run().context)
     assert "Smith" not in str(raised.value)

@@ -107,7 +107,13 @@ def test_an_airflow_task_that_returns_none_sends_nothing(
 
 @EACH_PLACE
 @pytest.mark.parametrize(
-    "template", ["messaging:{{ params.given }}", "{{ params.some }}-{{\nparams.given }}"]
+    "template",
+    [
+        "messaging:{{ params.given }}",
+        "{{ params.some }}-{{\nparams.given }}",
+        "joe-{{ params.given }}\n",
+        "joe- {{- params.given -}} ",
+    ],
 )
 def test_nor_does_one_that_gives_none_within_a_text(
     template: str, make: Callable[[Any], Any], place: str, run: Run, control: SandboxControl
@@ -119,6 +125,34 @@ def test_nor_does_one_that_gives_none_within_a_text(
         operator.execute(run.context)
     assert str(raised.value).startswith(f"{place} is ")
     assert control.journal() == []
+
+
+@pytest.mark.parametrize(
+    ("template", "given"),
+    [
+        ("{{ params.given }}{{ params.some }}", ""),
+        ("{{ params.given }}{{ params.some }}{{ params.given }}", "x"),
+        ("{{ params.given }}-{{ params.some }}", "a"),
+    ],
+)
+def test_a_name_that_begins_like_none_is_somebodys(
+    template: str, given: str, run: Run, control: SandboxControl
+) -> None:
+    with DAG("dag", schedule=None):
+        operator = StreamDeleteUsersOperator(task_id="delete", user_ids=[template])
+    operator.render_template_fields(Context(params={"given": given, "some": "Nonesuch"}))
+    operator.execute(run.context)
+    (sent,) = (each["items"] for each in control.journal("DeleteUsers"))
+    assert "Nonesuch" in sent[0]
+
+
+def test_a_dag_may_write_its_templates_in_another_way(run: Run, control: SandboxControl) -> None:
+    ways: Any = {"variable_start_string": "{$", "variable_end_string": "$}"}
+    with DAG("dag", schedule=None, jinja_environment_kwargs=ways):
+        operator = StreamDeleteUsersOperator(task_id="delete", user_ids=["{$ params.given $}"])
+    operator.render_template_fields(Context(params={"given": "joe"}))
+    operator.execute(run.context)
+    assert [each["items"] for each in control.journal("DeleteUsers")] == [["joe"]]
 
 
 def test_nor_does_one_that_gives_none_in_a_path(run: Run, control: SandboxControl) -> None:

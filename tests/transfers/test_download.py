@@ -316,6 +316,14 @@ def test_the_storage_host_gets_no_credentials_and_compresses_nothing(
         assert headers[name] is None
 
 
+def test_a_character_set_in_the_place_of_a_packing_is_none(
+    export: Export, host: StorageHost, store: Store, tmp_path: Path
+) -> None:
+    task_id = export(CONTENT)
+    host.troubles += [Trouble(headers={"Content-Encoding": "utf-8"})]
+    assert store(task_id)["items"] == CONTENT.count(b"\n") + (not CONTENT.endswith(b"\n"))
+
+
 def test_what_the_host_compressed_is_stored_as_it_comes(
     export: Export, host: StorageHost, store: Store, logs: Logs, tmp_path: Path
 ) -> None:

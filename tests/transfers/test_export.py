@@ -242,9 +242,9 @@ def test_templates() -> None:
 )
 @pytest.mark.parametrize(("context", "said"), [({"params": {"given": None}}, "gave None"), (None, "Airflow")])
 def test_a_template_that_gave_nothing_names_no_place(
-    argument: str, template: str, context: dict[str, Any] | None, said: str, run: StoringRun
+    argument: str, template: str, context: Any, said: str, run: StoringRun
 ) -> None:
-    arguments = {"destination": "/data", argument: template}
+    arguments: dict[str, Any] = {"destination": "/data", argument: template}
     operator = StreamExportToObjectStorageOperator(task_id="store", stream_task_id="x", **arguments)
     if context:
         operator.render_template_fields(context)
