@@ -6,7 +6,7 @@ JOBS   ?= 4
 PIP    := pip==26.3
 PY     := $(VENV)/bin/python
 # How many real Airflows `make system` runs side by side: one alone leaves two cores idle most of the time.
-AIRFLOWS ?= 2
+AIRFLOWS ?= 3
 
 # What the storages of tests/transfers take besides; empty leaves out those that need it.
 STORES  ?= stores
@@ -16,7 +16,7 @@ NODE   := $(and $(shell command -v node),$(shell command -v npm))
 AZURITE := $(if $(and $(STORES),$(NODE)),npm install --silent --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0)
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
-SYSTEM := -n $(AIRFLOWS) --dist loadfile --no-loadscope-reorder -m system tests/system tests/docs
+SYSTEM := -n $(AIRFLOWS) --dist loadfile --no-loadscope-reorder tests/system tests/docs
 BROWSE  = $(PY) -m pip install --quiet --disable-pip-version-check -c $(PINS) playwright && $(PY) -m pytest -m
 SDKS   := tests/conformance/javascript
 OLD    := 3.1 3.2
@@ -53,7 +53,10 @@ $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml $(PINS)
 demo: $(VENV)/.demo  ## Run the example DAGs on a real Airflow against the bundled sandbox (KEEP=1 leaves it running, TIMEOUT=600 is for a slow machine)
 	@$(PY) -m demo $(if $(KEEP),--keep) $(if $(TIMEOUT),--timeout $(TIMEOUT))
 
-test: lint types unit conformance system storm docs  ## Everything that CI checks
+test:  ## Everything that CI checks
+	@# Each of these keeps one core busy.
+	@$(MAKE) --no-print-directory -j2 lint types conformance docs
+	@$(MAKE) --no-print-directory -j1 unit system
 
 check: lint types  ## What a change needs before each commit, in three minutes: lint, types, and the tests nearest to it
 	@$(PY) -m tests.touched $(UNIT)
@@ -77,8 +80,8 @@ $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@cd $(SDKS) && npm ci --silent
 	@touch $@
 
-system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer; of its UI, too, where Chromium is
-	$(PY) -m pytest $(SYSTEM)
+system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer, the storm among them; of its UI, too, where Chromium is
+	$(PY) -m pytest -m 'system or chaos' $(SYSTEM) tests/chaos
 	@$(if $(CHROMIUM),$(BROWSE) browser tests/ui tests/system/test_in_a_browser.py,echo "Left out: the UI in a browser, which needs Chromium (CHROMIUM=/path/to/it).")
 
 pictures: export PICTURES := docs/pictures
@@ -131,7 +134,7 @@ newest:  ## Unit tests and tests on a real Airflow, on its newest pre-release, o
 	@$(INSTALL_NEWEST)
 	@$(NEWEST)/bin/python -m pip freeze | grep '^apache-airflow'
 	$(NEWEST)/bin/python -m pytest --dist worksteal $(UNIT)
-	$(NEWEST)/bin/python -m pytest $(SYSTEM)
+	$(NEWEST)/bin/python -m pytest -m system $(SYSTEM)
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) $(OLD:%=.venv-%) $(NEWEST) $(SDKS)/node_modules docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -60,8 +60,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 PLACES = {"system": ("system", "docs"), "more": ("system",), "chaos": ("chaos",)}
 """Mark -> the folders in which the Makefile looks for its tests."""
 
-LONGEST = ("triggerers", "real_airflow", "exactly_once", "example_dags", "without_workers", "deployments")
-"""Files of system tests that take two minutes or more: begun first, so that none runs alone at the end."""
+LONGEST = (
+    "chaos",
+    "triggerers",
+    "real_airflow",
+    "exactly_once",
+    "example_dags",
+    "personal_data",
+    "without_workers",
+    "deployments",
+)
+"""Files with a real Airflow that take two minutes or more: begun first, so none runs alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,7 +89,8 @@ def _rank(item: pytest.Item) -> int:
     if "one_storage" in getattr(item, "fixturenames", ()):
         return -1
     name = item.path.stem.removeprefix("test_")
-    return LONGEST.index(name) if item.get_closest_marker("system") and name in LONGEST else len(LONGEST)
+    is_long = name in LONGEST and any(map(item.get_closest_marker, PLACES))
+    return LONGEST.index(name) if is_long else len(LONGEST)
 
 
 class Logs:
