@@ -260,7 +260,7 @@ def table(sensors: int, rounds: list[dict[str, _Measured]]) -> list[str]:
         ]
         for way in others:
             ratios = sorted(each[way][name] / each["without_workers"][name] for each in rounds)
-            lines.append(f"     - {ratios[0]:.1f} to {ratios[-1]:.1f}")
+            lines.append(f"     - {ratios[0]:.1f} to {ratios[-1]:.1f}" if ratios[-1] else "     - none")
     return [*lines, "", *NOTE.format(version=version("apache-airflow-providers-http")).splitlines()]
 
 
