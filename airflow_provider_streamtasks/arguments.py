@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
 from reprlib import repr as shortened
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _TEMPLATE = re.compile(r"{[{%#]")
+_EXPRESSION = re.compile(r"(?:\s*{{-|{{).*?(?:-}}\s*|}})", re.DOTALL)
 _NOT_RENDERED = (
     "Airflow has not rendered this template. It renders only those of the Airflow task that runs: for an "
     "operator inside it, call render_template_fields(context) before execute(context)"
@@ -87,14 +89,11 @@ def check_rendered(name: str, given: Any, value: Any) -> None:
 
 def _holds_none(given: Any, value: str) -> bool:
     """Return whether a text has None where an expression stood: Jinja writes it, and it is somebody's id."""
-    if value == "None":
-        return True
-    template = str(given).removesuffix("\n")  # as Jinja does
-    if "{%" in template or "{#" in template:
-        return False  # where an expression stood cannot be told
-    around = map(re.escape, re.split(r"\s*{{-.*?-}}\s*|{{.*?}}", template, flags=re.DOTALL))
-    found = re.fullmatch("(.*)".join(around), value, flags=re.DOTALL)
-    return found is not None and "None" in found.groups()
+    template = str(given).replace("\r\n", "\n").removesuffix("\n")  # as Jinja reads it
+    texts = pairwise(_EXPRESSION.split(f"\0{template}\0"))
+    # Between expressions without a text, nobody can tell whose the None is.
+    holes = [f"{before}None{after}" for before, after in texts if before and after]
+    return value == "None" or any(hole in f"\0{value}\0" for hole in holes)
 
 
 def given(name: str, value: Any, field: Field[T], default: D) -> T | D:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context
 
 from airflow_provider_streamtasks.operators.chat import StreamDeleteChannelsOperator
 from airflow_provider_streamtasks.operators.data_import import StreamImportOperator, StreamImportV2Operator
+from airflow_provider_streamtasks.operators.operation import StreamOperationOperator
 from airflow_provider_streamtasks.operators.users import (
     StreamDeactivateUsersOperator,
     StreamDeleteUsersOperator,
@@ -206,11 +208,42 @@ def test_not_even_after_a_failure(run: Run, control: SandboxControl) -> None:
         StreamDeleteUsersOperator(task_id="u", user_ids=["joe"], user="hard"),
         StreamDeactivateUsersOperator(task_id="u", user_ids=["joe"], mark_messages_deleted=True),
     ):
-        with pytest.raises(
-            ValueError, match=r"^task_id is 'u', .*: each that it executes needs one of its own"
-        ):
+        with pytest.raises(ValueError, match=r"^task_id is 'u', .*: each that it executes needs one"):
             other.execute(run.context)
     assert [each["operation"] for each in control.journal() if each["items"]] == ["DeactivateUsers"]
+
+
+def test_nor_with_another_path_or_connection(run: Run, control: SandboxControl, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", os.environ["AIRFLOW_CONN_STREAM_DEFAULT"])
+    control.fate(end="never")
+    late: dict[str, Any] = {"task_id": "u", "items": ["joe"], "items_field": "user_ids", "poll_interval": 0}
+    late |= {"wait_for_completion": True, "wait_timeout": 0}
+    with pytest.raises(AirflowSensorTimeout):
+        StreamOperationOperator(path="/api/v2/users/deactivate", **late).execute(run.context)
+    for other in ({"path": "/api/v2/users/delete"}, {"stream_conn_id": "other"}):
+        again = StreamOperationOperator(**{"path": "/api/v2/users/deactivate", **late, **other})
+        with pytest.raises(ValueError, match=r"^task_id is 'u', .*: each that it executes needs one"):
+            again.execute(run.context)
+    assert [each["operation"] for each in control.journal() if each["items"]] == ["DeactivateUsers"]
+
+
+def test_nor_with_another_file(run: Run, tmp_path: Path, control: SandboxControl) -> None:
+    control.fault("api_error", operation="CreateImport", status=400, code=4, times=1)
+    for name, words in (("one", "400"), ("two", "^task_id is 'import', ")):
+        (tmp_path / name).write_text("{}")
+        importing = StreamImportOperator(task_id="import", file=str(tmp_path / name), mode="insert")
+        with pytest.raises(Exception, match=words):
+            importing.execute(run.context)
+    assert len(control.journal("CreateImport")) == 1
+
+
+def test_what_sent_nothing_was_not_executed(run: Run, control: SandboxControl) -> None:
+    flag: Any = "{{bad"
+    wrong = StreamDeactivateUsersOperator(task_id="u", user_ids=["joe"], mark_messages_deleted=flag)
+    with pytest.raises(ValueError, match="mark_messages_deleted"):
+        wrong.execute(run.context)
+    right = StreamDeactivateUsersOperator(task_id="u", user_ids=["joe"], mark_messages_deleted=True)
+    assert right.execute(run.context)
 
 
 class HidesThenDestroys(StreamDeleteChannelsOperator):

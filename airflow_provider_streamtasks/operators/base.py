@@ -158,7 +158,6 @@ class StreamBaseOperator(StreamTaskWaiter):
         if parse_dry_run(self.is_dry_run):
             return self._rehearse(context)
         self._stored = stored = StoredLedger(context, self)
-        stored.begin((self.stream_operation.name, in_lists(self._options())))
         try:
             result = self._submit(context, stored)
         except StreamSubmissionException as error:
@@ -283,6 +282,7 @@ class StreamBaseOperator(StreamTaskWaiter):
         options = self._checked_options()
         with self._read_items(context, options) as items:
             self._refuse_too_many(items)
+            stored.begin(self._what())
             return Submitter(
                 hook=self.hook,
                 operation=self.stream_operation,
@@ -293,6 +293,11 @@ class StreamBaseOperator(StreamTaskWaiter):
                 pause=lambda seconds: self._pause(context, seconds, may_leave=stored.kept),
                 log=self.log,
             ).submit(items)
+
+    def _what(self) -> tuple[Any, ...]:
+        """Return by what a submission is known: where it goes, what it does, and its options."""
+        operation = self.stream_operation
+        return self.stream_conn_id, operation.method, operation.path, in_lists(self._options())
 
     def _rehearse(self, context: Context) -> list[str]:
         """Do everything but sending, and return no ids."""

@@ -76,10 +76,10 @@ class StreamImportOperator(StreamBaseOperator, ImportWaiter):
         else:
             self.log.info("An earlier try has uploaded the file, as %s", path)
         self.path = path
-        try:
-            return super()._submit(context, stored)
-        finally:
-            self.path = "{uploaded}"  # as it was given, by which another try in this process is known
+        return super()._submit(context, stored)
+
+    def _what(self) -> tuple[Any, ...]:
+        return *super()._what(), str(self.file)
 
     def _rehearse(self, context: Context) -> list[str]:
         self._checked_file()

@@ -54,7 +54,7 @@ class StoredLedger:
         """
         Say what is submitted: nothing else may take this ledger for that of its own earlier try.
 
-        :param what: the operation and its options
+        :param what: by what it is known, such as the operation and its options
         :raises ValueError: if something else was submitted under this id in the same try of the Airflow task,
             or this has ended
         """

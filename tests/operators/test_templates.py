@@ -113,6 +113,9 @@ def test_an_airflow_task_that_returns_none_sends_nothing(
         "{{ params.some }}-{{\nparams.given }}",
         "joe-{{ params.given }}\n",
         "joe- {{- params.given -}} ",
+        "joe {{- params.given }}\r\nx",
+        "{{- params.some }}:{{ params.given -}}",
+        "joe-{{ params.given }}-{{ params.uuid }}",
     ],
 )
 def test_nor_does_one_that_gives_none_within_a_text(
@@ -120,7 +123,7 @@ def test_nor_does_one_that_gives_none_within_a_text(
 ) -> None:
     with DAG("dag", schedule=None):
         operator = make(template)
-    operator.render_template_fields(Context(params={"given": None, "some": "a"}))
+    operator.render_template_fields(Context(params={"given": None, "some": "a", "uuid": "3f2a-77"}))
     with pytest.raises(ValueError, match=r"gave None$") as raised:
         operator.execute(run.context)
     assert str(raised.value).startswith(f"{place} is ")
