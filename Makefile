@@ -13,7 +13,7 @@ STORES  ?= stores
 CHROMIUM ?= $(firstword $(shell command -v chromium google-chrome chromium-browser))
 export CHROMIUM
 NODE   := $(and $(shell command -v node),$(shell command -v npm))
-AZURITE := $(if $(and $(STORES),$(NODE)),npm install --loglevel=error --no-audit --no-fund --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0 >/dev/null)
+AZURITE := $(if $(and $(STORES),$(NODE)),npm install --loglevel=error --no-audit --no-fund --no-update-notifier --no-save --no-package-lock --prefix $(VENV) azurite@3.37.0 >/dev/null)
 UNIT   := -n $(JOBS) -m 'not system and not more and not chaos and not javascript and not stores and not browser'
 # Where they are: to collect all tests would take as long as some of them.
 SYSTEM := -n $(AIRFLOWS) --dist loadfile --no-loadscope-reorder tests/system tests/docs
@@ -77,7 +77,7 @@ conformance: $(VENV)/.dev $(if $(NODE),$(SDKS)/node_modules/.installed)  ## Stre
 
 $(SDKS)/node_modules/.installed: $(SDKS)/package-lock.json
 	@echo "Installing Stream's JavaScript SDKs into $(@D) ..."
-	@cd $(SDKS) && npm ci --loglevel=error --no-audit --no-fund >/dev/null
+	@cd $(SDKS) && npm ci --loglevel=error --no-audit --no-fund --no-update-notifier >/dev/null
 	@touch $@
 
 system: $(VENV)/.dev  ## Tests on a real Airflow with its triggerer, the storm among them; of its UI, too, where Chromium is

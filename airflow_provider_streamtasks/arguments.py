@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_streamtasks import _compat
 from airflow_provider_streamtasks.protocol.fields import Field, quoted
+from airflow_provider_streamtasks.protocol.wire import is_segment
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -161,9 +162,8 @@ def parse_stream_task_ids(value: Any, name: str = "stream_task_id") -> list[str]
             "An Airflow task with nothing to wait for can return an empty list."
         )
     for task_id in ids:
-        # Halves of surrogate pairs can stand neither in a URL nor in a log.
-        text = task_id.encode(errors="ignore").decode() if isinstance(task_id, str) else ""
-        if text != task_id or text.strip() in ("", ".", "..", "None"):
+        text = task_id.strip() if isinstance(task_id, str) else ""
+        if text == "None" or not is_segment(text):
             raise ValueError(f"{name} holds {quoted(task_id)}: {allowed}{in_place_of_output(task_id)}")
         if _TEMPLATE.search(task_id):
             raise ValueError(f"{name} holds {shortened(task_id)}: {_NOT_RENDERED}")

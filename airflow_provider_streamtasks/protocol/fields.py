@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from numbers import Number
-from os import PathLike
 from reprlib import repr as shortened
 from types import NoneType
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_streamtasks.protocol.signatures import without_signature
+from airflow_provider_streamtasks.protocol.wire import is_segment
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -23,7 +23,7 @@ Item = str | dict[str, Any]
 MAX_SECONDS = 1e9
 """Seconds that may be asked for: 31 years, and less than what Airflow and Python can add to a date."""
 
-_SHOWN = (str, bytes, Number, date, timedelta, PathLike, NoneType, Mapping, list, tuple, Set)
+_SHOWN = (str, bytes, Number, date, timedelta, NoneType, Mapping, list, tuple, Set)
 """Types of which an error shows the value; of those that hold others, only an empty one."""
 
 
@@ -33,6 +33,8 @@ def quoted(value: Any) -> str:
     if holds or not isinstance(value, _SHOWN):
         kind = type(value).__name__
         return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+    if isinstance(value, bytes):
+        value = without_signature(value.decode("latin-1")).encode("latin-1")
     return shortened(without_signature(value))
 
 
@@ -98,7 +100,7 @@ class Segment:
     def parse(self, name: str, value: Any) -> str:
         """Return the string."""
         text = self.text.parse(name, value)
-        if text in (".", "..") or text.encode(errors="ignore").decode() != text:
+        if not is_segment(text):
             raise ValueError(f"{name} is {text!r}: a string that can stand in a URL is needed")
         return text
 

@@ -96,17 +96,18 @@ def fill(path: str, **parameters: str) -> str:
     return path.format(**{name: _segment(name, value) for name, value in parameters.items()})
 
 
+def is_segment(value: str) -> bool:
+    """Return whether percent-encoding keeps a text in its place in a path, as one segment."""
+    # JSON may hold halves of surrogate pairs, which are no characters.
+    return value not in ("", ".", "..") and value.encode(errors="ignore").decode() == value
+
+
 def _segment(name: str, value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
-    try:
-        segment = quote(value, safe="")
-    except UnicodeEncodeError:
-        # JSON may hold halves of surrogate pairs, which are no characters.
-        segment = ""
-    if segment in ("", ".", ".."):
+    if not is_segment(value):
         raise ValueError(f"{name} is {value!r}: a non-empty string other than '.' and '..' is needed")
-    return segment
+    return quote(value, safe="")
 
 
 def packing(content_encoding: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +39,11 @@ def test_the_error_says_which_it_is_without_what_signs(place: str, url: str) -> 
     assert url[:12] in str(raised.value) or "abfs://CONNECTION@files/a.txt" in str(raised.value)
     assert "345" not in str(raised.value)
     assert "Expires" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [(Path(HTTPS), "a PosixPath"), (HTTPS.encode(), r"b'https://.*\.txt'")]
+)
+def test_nor_what_is_no_text(given: Any, shown: str) -> None:
+    with pytest.raises(ValueError, match=f"^an item of user_ids is {shown}: a non-empty string"):
+        StreamDeleteUsersOperator(task_id="a", user_ids=[given])
